@@ -1,0 +1,30 @@
+"""Plain values about the machine for which a drop-in is made. Policy is handed them; profiler reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What the target machine knows and enforces.
+
+    ``syscall_sets`` maps each ``@name`` to its fully expanded members, as ``systemd-analyze syscall-filter`` of the
+    target prints them (``@known`` included). ``features`` are the words of ``systemctl --version`` with their sign:
+    ``+SECCOMP``, ``-BPF_FRAMEWORK``.
+    """
+
+    systemd_version: int
+    kernel: tuple[int, int] = (6, 1)
+    architecture: str = "x86-64"
+    syscall_sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    features: frozenset[str] = frozenset()
+    unprivileged_port_start: int = 1024  # /proc/sys/net/ipv4/ip_unprivileged_port_start
+
+    def expand(self, names: frozenset[str]) -> frozenset[str]:
+        """Return plain system call names for a mixture of names and ``@sets``; unknown sets vanish."""
+        expanded: set[str] = set()
+        for name in names:
+            expanded |= self.syscall_sets.get(name, frozenset()) if name.startswith("@") else {name}
+        return frozenset(expanded)

@@ -1,0 +1,1 @@
+"""The mechanisms as the kernel has them; directives contribute, the sandbox judges."""

@@ -1,0 +1,1 @@
+"""A throwaway clone of this machine with a real systemd in it."""

@@ -1,0 +1,1 @@
+"""The service under study, through systemctl, journalctl and systemd-analyze."""
