@@ -1,0 +1,108 @@
+"""Decide: the strictest settings under which no recorded fact is denied and no recorded errno changes.
+
+All directives start at their strictest candidate. Every fact is judged under all of them together, because they are
+not independent; the directive to blame for a denial moves to its next candidate; again, until nothing is denied. The
+facts that moved a directive are the evidence for its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from policy.behaviour import Fact
+from policy.directives.base import Directive, Evidence, all_directives
+from policy.host_facts import HostFacts
+from policy.replay import ordered
+from policy.sandbox.denial import Denial
+from policy.service_profile import Profile
+from policy.settings import build_sandbox, parse_settings
+
+ROUNDS = 200
+"""More rounds than all candidates of all directives together: the loop is bounded, and every round relaxes one."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided for one directive: its value, the unit's own, and the denials that a stricter one brought."""
+
+    chosen: Directive
+    own: Directive
+    forced_by: tuple[Denial, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The directive's name."""
+        return type(self.chosen).__name__
+
+    @property
+    def changes_unit(self) -> bool:
+        """Whether the drop-in has to say anything: the value differs from what the unit has already."""
+        return self.chosen != self.own
+
+
+@dataclass(frozen=True)
+class Decision:
+    """All choices, in the order of the drop-in, and what the model cannot explain about the unit's own settings."""
+
+    choices: tuple[Choice, ...]
+    unexplained: tuple[Denial, ...] = ()  # facts that the unit's own settings deny by the model: the model is wrong
+    remaining: tuple[Denial, ...] = ()  # facts that no candidate allows together with the others: must be empty
+
+
+@dataclass
+class _Column:
+    # One directive on its way from the strictest candidate to the unit's own value.
+    own: Directive
+    candidates: list[Directive]
+    position: int = 0
+    forced_by: dict[Fact, Denial] = field(default_factory=dict)
+
+    @property
+    def current(self) -> Directive:
+        return self.candidates[self.position]
+
+    @property
+    def can_relax(self) -> bool:
+        return self.position + 1 < len(self.candidates)
+
+
+def decide(profile: Profile, host: HostFacts) -> Decision:
+    """Return the strictest settings for a profile on a target machine."""
+    evidence = Evidence(profile.facts, host, profile.header.unit, profile.header.start_up_observed)
+    own = parse_settings(evidence.unit.assignments, host)
+    baseline = build_sandbox(own, host, evidence.unit)
+    facts = [fact for fact in ordered(profile.facts) if baseline.judge(fact) is None]
+    unexplained = [denial for fact in ordered(profile.facts) if (denial := baseline.judge(fact)) is not None]
+    columns = {name: _column(kind, own[name], evidence) for name, kind in all_directives().items()}
+    remaining = _relax(columns, facts, evidence)
+    choices = [Choice(column.current, column.own, tuple(column.forced_by.values())) for column in columns.values()]
+    return Decision(tuple(choices), tuple(unexplained), remaining)
+
+
+def _column(kind: type[Directive], own: Directive, evidence: Evidence) -> _Column:
+    candidates: list[Directive] = []
+    for candidate in (*kind.candidates(evidence), own):
+        at_least_own = candidate.intersected(own)
+        if at_least_own not in candidates:
+            candidates.append(at_least_own)
+    return _Column(own, candidates)
+
+
+def _relax(columns: dict[str, _Column], facts: Sequence[Fact], evidence: Evidence) -> tuple[Denial, ...]:
+    denials: tuple[Denial, ...] = ()
+    for _ in range(ROUNDS):
+        sandbox = build_sandbox(
+            {name: column.current for name, column in columns.items()}, evidence.host, evidence.unit
+        )
+        denials = tuple(denial for fact in facts if (denial := sandbox.judge(fact)) is not None)
+        relaxed = set()
+        for denial in denials:
+            columns[denial.directive].forced_by.setdefault(denial.fact, denial)
+            relaxed.add(denial.directive)
+        movable = [name for name in relaxed if columns[name].can_relax]
+        if not movable:
+            break
+        for name in sorted(movable):
+            columns[name].position += 1
+    return denials

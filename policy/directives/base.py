@@ -1,0 +1,107 @@
+"""What a directive is: a class that knows its values, parses, contributes, renders and proposes.
+
+Registration happens when the class is made; a bad declaration is a TypeError at import. Decide, replay, rendering,
+explain and the tests all ask these classes, so they cannot disagree. To add a directive, write one class in the file
+of its section of systemd.exec(5) and give it one denied example per value.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Self
+
+from policy.behaviour import Behaviour, Fact
+from policy.host_facts import HostFacts
+from policy.sandbox.sandbox import Sandbox
+from policy.unit_settings import UnitSettings
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a directive may look at when it proposes values: the facts, the target and the unit."""
+
+    facts: frozenset[Fact]
+    host: HostFacts
+    unit: UnitSettings
+    start_up_observed: bool = True
+
+    @cached_property
+    def by_type(self) -> Mapping[type[Behaviour], tuple[Fact, ...]]:
+        """The facts by behaviour type, in a fixed order."""
+        grouped: dict[type[Behaviour], list[Fact]] = {}
+        for fact in self.facts:
+            grouped.setdefault(type(fact.behaviour), []).append(fact)
+        return {kind: tuple(sorted(facts, key=repr)) for kind, facts in grouped.items()}
+
+    def of(self, kind: type[Behaviour]) -> tuple[Fact, ...]:
+        """Return the facts with this type of behaviour."""
+        return self.by_type.get(kind, ())
+
+
+@dataclass(frozen=True)
+class Directive(ABC):
+    """A directive with the value chosen for it, or read from a unit file."""
+
+    registry: ClassVar[dict[str, type[Directive]]] = {}
+    since: ClassVar[Mapping[str, int]]
+    """First systemd version that understands each value; key "" is the directive itself for lists."""
+    manual: ClassVar[str]
+    """The manual page and section: "systemd.exec(5), Sandboxing"."""
+    summary: ClassVar[str]
+    """One line: what it takes away."""
+    denied_examples: ClassVar[Mapping[str, Fact]]
+    """For each value that denies something: one fact that it must deny (conformance tests use it)."""
+    boost_only: ClassVar[bool] = False
+    """Whether it denies nothing that a fact can show (for instance KeyringMode=private, the default)."""
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        if abstract:
+            return
+        missing = [name for name in ("since", "manual", "summary", "denied_examples") if not hasattr(cls, name)]
+        if missing or not cls.since:
+            raise TypeError(f"{cls.__name__} must declare {', '.join(missing) or 'since'}")
+        unknown = set(cls.denied_examples) - set(cls.since) if "" not in cls.since else set()
+        if unknown:
+            raise TypeError(f"{cls.__name__} has denied examples for values it does not know: {sorted(unknown)}")
+        cls.registry[cls.__name__] = cls
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
+        """Return the directive as systemd merges these assignments (in order, "" is a reset; none: the default)."""
+
+    @classmethod
+    @abstractmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose values, strictest first, each one that the target's systemd knows. May depend on the facts.
+
+        The unit's own value is always added behind the last one by ``decide``.
+        """
+
+    @abstractmethod
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Add what systemd sets up for this value."""
+
+    @abstractmethod
+    def values(self) -> tuple[str, ...]:
+        """Return the values to assign, in order, a leading "" being the reset of a list; empty if left unset."""
+
+    def intersected(self, own: Self) -> Self:
+        """Return a value that is at least as strict as the unit's own; scalar directives may keep the default."""
+        return own if own.strictness() > self.strictness() else self
+
+    def strictness(self) -> int:
+        """How strict this value is, for directives whose values have an order; the default has 0."""
+        return 0
+
+
+def all_directives() -> Mapping[str, type[Directive]]:
+    """Return every directive class by name, in the order in which a drop-in lists them."""
+    import policy.directives.every  # noqa: F401  # importing the sections fills the registry
+
+    return Directive.registry
+
