@@ -1,0 +1,112 @@
+"""One life of a service, driven by us: start-up, workload, reload, stop, and back to the state it was found in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from policy.behaviour import Phase
+from profiler.errors import ToolError
+from profiler.unit.health import Health, check_health, wait_until_settled
+from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+
+
+@dataclass
+class PhaseClock:
+    """Which phase it was when: recorders ask it with the time of each call."""
+
+    starts: list[tuple[float, Phase]] = field(default_factory=list)
+
+    def begin(self, phase: Phase) -> None:
+        """Note that a phase begins now."""
+        self.starts.append((time.time(), phase))
+
+    def at(self, moment: float) -> Phase:
+        """Return the phase at a moment, in seconds since the epoch."""
+        phase = Phase.START_UP
+        for start, begun in self.starts:
+            if start > moment:
+                break
+            phase = begun
+        return phase
+
+    @property
+    def seen(self) -> tuple[Phase, ...]:
+        """The phases that were reached, in the order of a life."""
+        reached = {phase for _, phase in self.starts}
+        return tuple(phase for phase in Phase if phase in reached)
+
+
+@dataclass(frozen=True)
+class Life:
+    """What to do during one life of the service."""
+
+    unit: Unit
+    workload: Workload | None = None
+    serving_for: float = 0.0  # seconds to wait for other people's traffic
+    announce: Callable[[str], None] = lambda _text: None
+
+    def drive(self, clock: PhaseClock) -> Health:
+        """Restart, use, reload and stop the service; it ends in the state in which it was found.
+
+        Raises ToolError when the service does not come up, CommandFailed when a job or the workload fails.
+        """
+        with self._found_state() as was_active:
+            clock.begin(Phase.START_UP)
+            self.announce(f"starting {self.unit.name}")
+            self._start()
+            before = wait_until_settled(self.unit)
+            self._serve(clock)
+            self._reload(clock)
+            health = check_health(self.unit, before)
+            clock.begin(Phase.STOP)
+            self.announce(f"stopping {self.unit.name}")
+            self.unit.systemctl.change("restart" if was_active else "stop", self.unit.name)
+            if was_active:
+                wait_until_settled(self.unit)
+        return health
+
+    def _start(self) -> None:
+        # restart, never start: a socket-activated unit that is not running comes up the same way
+        self.unit.systemctl.reset_failed(self.unit.name)
+        self.unit.systemctl.change("restart", self.unit.name)
+
+    def _serve(self, clock: PhaseClock) -> None:
+        clock.begin(Phase.SERVING)
+        if self.workload is not None:
+            self.announce("running the workload")
+            self.workload.run(self.unit.machine)
+        if self.serving_for:
+            self.announce(f"watching for {self.serving_for:g} s")
+            time.sleep(self.serving_for)
+
+    def _reload(self, clock: PhaseClock) -> None:
+        if self.unit.properties()["CanReload"] != "yes" or not self.unit.is_active():
+            return
+        clock.begin(Phase.RELOAD)
+        self.announce(f"reloading {self.unit.name}")
+        self.unit.systemctl.change("reload", self.unit.name)
+        wait_until_settled(self.unit)
+
+    @contextmanager
+    def _found_state(self) -> Iterator[bool]:
+        was_active = self.unit.is_active()
+        try:
+            yield was_active
+        except BaseException:
+            self._put_back(was_active)
+            raise
+
+    def _put_back(self, was_active: bool) -> None:
+        # Errors here must not hide the one that brought us here.
+        try:
+            if was_active and not self.unit.is_active():
+                self.unit.systemctl.reset_failed(self.unit.name)
+                self.unit.systemctl.change("restart", self.unit.name)
+            elif not was_active:
+                self.unit.systemctl.change("stop", self.unit.name)
+        except ToolError as error:
+            self.announce(f"could not put {self.unit.name} back: {error.message}")

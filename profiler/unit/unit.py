@@ -1,0 +1,210 @@
+"""The service under study: what systemd has loaded for it, without anything of ours."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from policy import unit_file
+from policy.unit_settings import ExecLine, UnitSettings
+from profiler.errors import ToolError, UsageError
+from profiler.machine import Machine
+from profiler.unit.systemctl import Systemctl
+
+OUR_DROP_IN = "zz-unit-tailor.conf"
+"""The name of an installed drop-in: it sorts behind the names that people and packages give."""
+
+OUR_TEST_DROP_IN = "zzz-unit-tailor-test.conf"
+"""The name of a drop-in under test, behind an installed one."""
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "LoadError",
+    "FragmentPath",
+    "DropInPaths",
+    "Type",
+    "User",
+    "DynamicUser",
+    "NotifyAccess",
+    "ActiveState",
+    "SubState",
+    "DefaultDependencies",
+    "CanReload",
+    "CanStart",
+    "CanStop",
+    "RefuseManualStart",
+    "RefuseManualStop",
+    "TriggeredBy",
+    "ControlGroup",
+    "MainPID",
+    "ControlPID",
+    "NRestarts",
+    "Result",
+    "InvocationID",
+    "RemainAfterExit",
+    "Restart",
+    "FailureAction",
+    "SuccessAction",
+    "StateDirectory",
+    "RuntimeDirectory",
+    "CacheDirectory",
+    "LogsDirectory",
+    "ConfigurationDirectory",
+)
+
+DIRECTORY_ROOTS = {
+    "StateDirectory": "/var/lib",
+    "RuntimeDirectory": "/run",
+    "CacheDirectory": "/var/cache",
+    "LogsDirectory": "/var/log",
+    "ConfigurationDirectory": "/etc",
+}
+"""Where systemd.exec(5) puts the directories of a system service."""
+
+EXEC_KINDS = (
+    "ExecCondition",
+    "ExecStartPre",
+    "ExecStart",
+    "ExecStartPost",
+    "ExecReload",
+    "ExecStop",
+    "ExecStopPost",
+)
+"""The settings of systemd.service(5) that start processes."""
+
+OTHER_UNIT_TYPES = frozenset(
+    ("automount", "device", "mount", "path", "scope", "slice", "socket", "swap", "target", "timer")
+)
+"""The suffixes of systemd.unit(5) other than service: any other name gets ``.service`` behind it, as in systemctl."""
+
+_EXEC_COMMAND = re.compile(r"(?P<prefixes>[-@:+!|]*)\s*(?P<program>\"[^\"]*\"|'[^']*'|\S+)")
+_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+
+
+def full_name(name: str) -> str:
+    """Return the unit name with its suffix, ``nginx`` being ``nginx.service``; raises UsageError for a bad one."""
+    if not _UNIT_NAME.fullmatch(name):
+        raise UsageError(f"{name!a} is not the name of a unit", hint="see systemd.unit(5) for the characters allowed")
+    if name.endswith(".service"):
+        return name
+    if name.rpartition(".")[2] in OTHER_UNIT_TYPES and "." in name:
+        raise UsageError(
+            f"{name} is not a service", hint="unit-tailor studies services: give the name of a .service unit"
+        )
+    return f"{name}.service"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A loaded service on a machine. ``name`` is its primary Id, whatever alias was asked for."""
+
+    machine: Machine
+    name: str
+
+    @classmethod
+    def load(cls, machine: Machine, name: str) -> Unit:
+        """Return the unit; raises UsageError if systemd cannot load it."""
+        asked = full_name(name)
+        found = Systemctl(machine).show(asked, ["Id", "LoadState", "LoadError"])
+        if found["LoadState"] == "loaded":
+            return cls(machine, found["Id"])
+        what = {"not-found": "there is no unit", "masked": "is masked: unit"}.get(found["LoadState"])
+        if what is None:
+            raise UsageError(
+                f"systemd cannot load {asked} on {machine.name}: {found['LoadError'] or found['LoadState']}",
+                hint=f"run: systemctl status {asked}",
+            )
+        raise UsageError(
+            f"{what} {asked} on {machine.name}",
+            hint="list the services with: systemctl list-unit-files --type=service"
+            + (" ; a twin gets more software with --package NAME" if machine.name != "this host" else ""),
+        )
+
+    def properties(self) -> dict[str, str]:
+        """Return the unit's properties as they are now."""
+        return Systemctl(self.machine).show(self.name, PROPERTIES)
+
+    @cached_property
+    def systemctl(self) -> Systemctl:
+        """systemctl on the unit's machine."""
+        return Systemctl(self.machine)
+
+    def is_active(self) -> bool:
+        """Whether the unit runs (or, for a oneshot that remains, has run)."""
+        return self.systemctl.show(self.name, ["ActiveState"])["ActiveState"] in {"active", "reloading", "activating"}
+
+    def check_may_restart(self) -> None:
+        """Raise ToolError where a test restart could take more down than the service itself."""
+        properties = self.properties()
+        hint = "record it in a twin instead: add --twin"
+        for name in ("RefuseManualStart", "RefuseManualStop"):
+            if properties[name] == "yes":
+                raise ToolError(f"{self.name} has {name}=yes: it cannot be restarted by hand", hint=hint)
+        if properties["FailureAction"] not in {"", "none"} or properties["SuccessAction"] not in {"", "none"}:
+            raise ToolError(f"{self.name} has FailureAction= or SuccessAction=: a failed test could reboot", hint=hint)
+        if self.name.startswith(("dbus", "systemd-", "user@")) and self.machine.name == "this host":
+            raise ToolError(f"{self.name} is a part of the running system: restarting it is not safe", hint=hint)
+
+    def settings(self) -> UnitSettings:
+        """Return the unit's own merged settings, read from its files; drop-ins of ours are left out."""
+        properties = self.properties()
+        assignments = self._assignments(properties)
+        return UnitSettings(
+            name=self.name,
+            type=properties["Type"] or "simple",
+            user=properties["User"],
+            dynamic_user=properties["DynamicUser"] == "yes",
+            notify_access=properties["NotifyAccess"] or "none",
+            default_dependencies=properties["DefaultDependencies"] != "no",
+            assignments=tuple(pair for pair in assignments if pair[0] not in EXEC_KINDS),
+            exec_lines=exec_lines(assignments),
+            writable_directories=writable_directories(properties),
+            socket_activated=".socket" in properties["TriggeredBy"],
+        )
+
+    def files(self) -> list[str]:
+        """Return the unit's fragment and drop-ins in the order in which systemd reads them."""
+        properties = self.properties()
+        return [path for path in (properties["FragmentPath"], *properties["DropInPaths"].split()) if path]
+
+    def installed_drop_in(self) -> str:
+        """Return the path of a drop-in of ours that is in force, or the empty string."""
+        ours = (OUR_DROP_IN, OUR_TEST_DROP_IN)
+        return next((path for path in self.files() if PurePosixPath(path).name in ours), "")
+
+    def _assignments(self, properties: dict[str, str]) -> list[tuple[str, str]]:
+        collected: list[tuple[str, str]] = []
+        for path in (properties["FragmentPath"], *properties["DropInPaths"].split()):
+            if not path or PurePosixPath(path).name in {OUR_DROP_IN, OUR_TEST_DROP_IN}:
+                continue
+            text = os.fsencode(self.machine.run(["cat", "--", path]).stdout)
+            for assignment in unit_file.parse(text).assignments("Service"):
+                collected.append((assignment.name, assignment.value))
+        return collected
+
+
+def exec_lines(assignments: list[tuple[str, str]]) -> tuple[ExecLine, ...]:
+    """Return the Exec commands of ``[Service]`` assignments; an empty assignment takes away earlier ones of its kind."""
+    lines: dict[str, list[ExecLine]] = {kind: [] for kind in EXEC_KINDS}
+    for name, value in assignments:
+        if name not in lines:
+            continue
+        if not value.strip():
+            lines[name].clear()
+        for command in value.split(" ; "):
+            match = _EXEC_COMMAND.match(command.strip())
+            if match and command.strip():
+                lines[name].append(ExecLine(name, match["prefixes"], match["program"].strip("\"'")))
+    return tuple(line for kind in EXEC_KINDS for line in lines[kind])
+
+
+def writable_directories(properties: dict[str, str]) -> tuple[str, ...]:
+    """Return the absolute paths that StateDirectory= and its siblings make writable."""
+    found = []
+    for name, root in DIRECTORY_ROOTS.items():
+        found += [f"{root}/{entry.split(':')[0]}" for entry in properties[name].split()]
+    return tuple(found)

@@ -1,0 +1,38 @@
+"""The workload: a command of the user's that uses the service the way it is used in earnest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from profiler.errors import CommandFailed
+from profiler.machine import Machine
+from profiler.run import Completed
+
+WORKLOAD_TIMEOUT = 3600.0
+"""Seconds after which a workload is ended."""
+
+# The user's own directory, where there is one of that name inside the machine: a relative command keeps working.
+_IN_DIRECTORY = 'cd -- "$0" 2>/dev/null || cd /; exec /bin/sh -c "$1"'
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A shell command that is run inside the machine of the service."""
+
+    command: str
+    timeout: float = WORKLOAD_TIMEOUT
+
+    def run(self, machine: Machine) -> Completed:
+        """Run it to its end; raises CommandFailed with its last words if it exits with another status than 0."""
+        arguments = ["/bin/sh", "-c", _IN_DIRECTORY, str(Path.cwd()), self.command]
+        completed = machine.run(arguments, timeout=self.timeout, check=False)
+        if completed.status != 0:
+            words = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
+            raise CommandFailed(
+                f"the workload failed (exit status {completed.status})" + (f": {words[-1]}" if words else ""),
+                hint=f"run it by hand on {machine.name}: {self.command}",
+                status=completed.status,
+                output=completed.stdout + completed.stderr,
+            )
+        return completed
