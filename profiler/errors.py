@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     INCOMPLETE = 5
     PERMISSION = 77
     INTERRUPTED = 130
+    BROKEN_PIPE = 141  # as a shell reports SIGPIPE: whoever read the output stopped reading
 
 
 class ToolError(Exception):

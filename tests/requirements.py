@@ -11,7 +11,7 @@ REQUIRE_ALL = "UNIT_TAILOR_REQUIRE_ALL"
 
 
 def require(condition: bool, reason: str) -> None:
-    """Skip the running test with ``reason`` unless ``condition`` holds; fail it instead if UNIT_TAILOR_REQUIRE_ALL=1."""
+    """Skip the running test with ``reason`` unless ``condition`` holds; under UNIT_TAILOR_REQUIRE_ALL=1 fail it."""
     if condition:
         return
     if os.environ.get(REQUIRE_ALL) == "1":
