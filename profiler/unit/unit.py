@@ -188,7 +188,7 @@ class Unit:
 
 
 def exec_lines(assignments: list[tuple[str, str]]) -> tuple[ExecLine, ...]:
-    """Return the Exec commands of ``[Service]`` assignments; an empty assignment takes away earlier ones of its kind."""
+    """Return the Exec commands of ``[Service]`` assignments; an empty one takes away those of its kind before it."""
     lines: dict[str, list[ExecLine]] = {kind: [] for kind in EXEC_KINDS}
     for name, value in assignments:
         if name not in lines:

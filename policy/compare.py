@@ -1,0 +1,70 @@
+"""What a drop-in really denied: two recordings of the same use, without and with it, compared by the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from policy.behaviour import OK, Behaviour, CapabilityUsed, Fact, PathUse
+from policy.host_facts import HostFacts
+from policy.replay import ordered
+from policy.sandbox.denial import Denial
+from policy.sandbox.sandbox import Sandbox
+from policy.service_profile import Profile
+from policy.settings import Assignment, build_sandbox, parse_settings
+
+REFUSALS = frozenset(
+    {"EPERM", "EACCES", "EROFS", "EAFNOSUPPORT", "ENOSYS", "EXDEV", "EBUSY", "ENXIO", "ENETUNREACH", "ETIMEDOUT"}
+)
+"""The errnos with which sandboxes refuse; ENOENT and EINVAL only count where the model names the setting."""
+
+
+def denied_under(
+    drop_in: Sequence[Assignment], under: Profile, host: HostFacts, before: Profile | None = None
+) -> tuple[Denial, ...]:
+    """Return what failed in the recording ``under`` a drop-in and is the drop-in's doing.
+
+    A failure counts if the model says that the drop-in refuses just this with just this errno, or, where a recording
+    from ``before`` is at hand, if the same thing succeeded there. A failure that was there before does not count.
+    """
+    unit = under.header.unit
+    own = build_sandbox(parse_settings(unit.assignments, host), host, unit)
+    merged = build_sandbox(parse_settings((*unit.assignments, *drop_in), host), host, unit)
+    known = _outcomes(before.facts if before else ())
+    found: dict[tuple[str, ...], Denial] = {}
+    for fact in ordered(under.facts):
+        outcomes = known.get(_key(fact.behaviour), frozenset())
+        if fact.outcome in outcomes | {OK, "unknown"}:
+            continue
+        denial = _blamed(fact, own, merged)
+        if denial is None and OK in outcomes and fact.outcome in REFUSALS:
+            denial = Denial(fact, "", "a setting of the drop-in", fact.outcome, "it worked when it was recorded")
+        if denial is not None:
+            found.setdefault((denial.setting, *_key(fact.behaviour)), denial)
+    return tuple(found.values())
+
+
+def _blamed(fact: Fact, own: Sandbox, merged: Sandbox) -> Denial | None:
+    succeeding = replace(fact, outcome=OK)
+    denial = merged.judge(succeeding)
+    if denial is None or denial.outcome != fact.outcome or own.judge(succeeding) is not None:
+        return None
+    return replace(denial, fact=fact)
+
+
+def _outcomes(facts: Iterable[Fact]) -> dict[tuple[str, ...], frozenset[str]]:
+    known: dict[tuple[str, ...], frozenset[str]] = {}
+    for fact in facts:
+        key = _key(fact.behaviour)
+        known[key] = known.get(key, frozenset()) | {fact.outcome}
+    return known
+
+
+def _key(behaviour: Behaviour) -> tuple[str, ...]:
+    # What two recordings of the same use have in common: not who made a file first, nor in which words it is told.
+    match behaviour:
+        case PathUse():
+            return ("path", behaviour.path, behaviour.access)
+        case CapabilityUsed():
+            return ("capability", behaviour.capability)
+    return (repr(behaviour),)

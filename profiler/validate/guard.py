@@ -1,0 +1,92 @@
+"""A promise that outlives us: if we die while a unit is under trial, systemd itself puts the unit back.
+
+We hold a lock (flock(2)) on a file in the machine's /run. A transient service on the machine waits for that lock. The
+kernel releases it when we end, however we end; if the trial's drop-in is still there then, the service removes it and
+restarts the unit. After a reboot /run is empty, so nothing of ours is in force either.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from profiler.errors import ToolError
+from profiler.machine import Machine
+from profiler.unit.unit import Unit
+
+STATE = "/run/unit-tailor"
+"""Where locks live on the machine: gone at reboot."""
+
+LOCK_WAIT = 20.0
+"""Seconds to wait for the guard of a predecessor that died to finish putting the unit back."""
+
+# $1 lock, $2 drop-in, $3 unit, $4 restart or stop
+SCRIPT = """
+exec 9<"$1"
+flock 9 || exit 1
+[ -e "$2" ] || exit 0
+rm -f -- "$2"
+rmdir -- "${2%/*}" 2>/dev/null
+systemctl daemon-reload
+systemctl reset-failed -- "$3"
+exec systemctl "$4" -- "$3"
+"""
+
+
+@contextmanager
+def locked(unit: Unit) -> Iterator[Path]:
+    """Hold the lock of a unit, so that two of us never work on it at once; yields the lock file as seen from here.
+
+    Raises ToolError if somebody else holds it for longer than a dead predecessor's guard needs.
+    """
+    directory = unit.machine.path(STATE)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    path = directory / f"{unit.name}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(descriptor, unit)
+        yield path
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, unit: Unit) -> None:
+    deadline = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ToolError(
+                    f"another unit-tailor is working on {unit.name}", hint="wait for it to end, then try again"
+                ) from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+@contextmanager
+def guarded(unit: Unit, drop_in: str, afterwards: str) -> Iterator[None]:
+    """Have systemd put the unit back (``afterwards``: restart or stop) if we die while ``drop_in`` exists.
+
+    To be used inside ``locked``. Raises ToolError if the guard cannot be started: then nothing has been changed.
+    """
+    name = f"unit-tailor-guard-{secrets.token_hex(4)}.service"
+    arguments = [f"{STATE}/{unit.name}.lock", drop_in, unit.name, afterwards]
+    options = ["--quiet", "--collect", "--no-ask-password", f"--unit={name}", "--property=Type=exec"]
+    unit.machine.run(["systemd-run", *options, "--", "/bin/sh", "-c", SCRIPT, "unit-tailor-guard", *arguments])
+    try:
+        yield
+    finally:
+        _dismiss(unit.machine, name, unit.machine.path(drop_in))
+
+
+def _dismiss(machine: Machine, name: str, drop_in: Path) -> None:
+    # Only when the unit has been put back; otherwise the guard is what will do it as soon as we let go of the lock.
+    if not drop_in.exists():
+        machine.run(["systemctl", "stop", "--", name], check=False)
