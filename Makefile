@@ -1,0 +1,37 @@
+# unit-tailor: every target sets the machine up first; that takes under a second when nothing is missing.
+
+PYTHON := .venv/bin/python
+TESTS ?= tests
+BENCHMARKS ?=
+
+# Somebody's own modules must not be found before ours.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
+
+.PHONY: help setup demo test lint bench clean
+
+help:
+	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
+	@echo 'make demo     record, tighten and prove a real service, in a clone of this machine'
+	@echo 'make test     run every test (TESTS=tests/policy for a part)'
+	@echo 'make lint     run the linters only'
+	@echo 'make bench    measure, print a table, write build/bench.json (BENCHMARKS=name for one)'
+	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@tools/demo.sh
+
+test: setup
+	timeout --foreground --signal=INT --kill-after=60s 20m $(PYTHON) -m pytest --durations=10 $(TESTS)
+
+lint: setup
+	$(PYTHON) -m pytest -q tests/linters
+
+bench: setup
+	$(PYTHON) -m tests.benchmarks.run $(BENCHMARKS)
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find profiler policy tests fixtures -name __pycache__ -type d -prune -exec rm -rf {} +
