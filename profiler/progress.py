@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from profiler.terminal import Style, printable, styled
 
@@ -30,8 +31,9 @@ CLEAR_TO_END = "\x1b[K"
 class Progress:
     """What is being done right now. There is one for the process; ``step`` and ``note`` below speak for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: IO[str] | None = None) -> None:
         self.quiet = False
+        self._stream = stream  # None: whatever standard error is at the time
         self._depth = 0
         self._line_open = False
 
@@ -58,7 +60,7 @@ class Progress:
 
     def show_running(self, title: str, detail: str = "") -> None:
         """Show what is being done: as the line that is rewritten, or as a line of its own."""
-        if not _can_rewrite():
+        if not self._can_rewrite():
             self._write(f"{title}: {printable(detail)}\n" if detail else f"{title} ...\n")
             return
         if not detail:
@@ -71,7 +73,7 @@ class Progress:
         took = time.monotonic() - step.started
         if not (failed or self._line_open or took >= WORTH_TELLING):
             return
-        result = styled("failed", Style.RED, sys.stderr) if failed else styled("done", Style.GREEN, sys.stderr)
+        result = styled("failed", Style.RED, self._output) if failed else styled("done", Style.GREEN, self._output)
         seconds = f" ({took:.1f} s)" if took >= WORTH_TELLING else ""
         rewrite = ("\r", CLEAR_TO_END) if self._line_open else ("", "")
         self._write(f"{rewrite[0]}{step.title}: {result}{seconds}{rewrite[1]}\n")
@@ -87,8 +89,15 @@ class Progress:
             return
         # A terminal that went away must not stop the work, least of all a clean-up.
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            self._output.write(text)
+            self._output.flush()
+
+    @property
+    def _output(self) -> IO[str]:
+        return self._stream or sys.stderr
+
+    def _can_rewrite(self) -> bool:
+        return self._output.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class Step:
@@ -102,10 +111,6 @@ class Step:
     def detail(self, text: str) -> None:
         """Say what the step is at."""
         self._progress.show_running(self.title, text)
-
-
-def _can_rewrite() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 _progress = Progress()

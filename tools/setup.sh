@@ -74,9 +74,11 @@ make_environment() {
             die "cannot make .venv with $python" "look at the lines above; run: apt-get install python3-venv"
     fi
     say "installing Python packages into .venv (about half a minute)"
-    .venv/bin/python -m pip --disable-pip-version-check install --quiet --progress-bar off \
-        --editable '.[development,ptrace]' >&2 ||
+    .venv/bin/python -m pip --disable-pip-version-check install --no-input --progress-bar off \
+        --editable '.[development,ptrace]' >.venv/pip.log 2>&1 || {
+        tail -n 20 .venv/pip.log >&2
         die "pip could not install what pyproject.toml names" "look at the lines above; is the package index reachable?"
+    }
     wanted_state >"$stamp"
     say "done: .venv/bin/unit-tailor"
 }
