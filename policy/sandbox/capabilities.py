@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from policy.behaviour import CapabilityUsed, Fact, PrivilegeGained
+from policy.behaviour import OK, UNKNOWN, CapabilityUsed, Fact, PrivilegeGained
 from policy.sandbox.denial import Denial
 
-REFUSED_WITH_EACCES = frozenset({"CAP_NET_BIND_SERVICE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"})
-"""Capabilities whose absence shows as EACCES (bind(2), path_resolution(7)); all others show as EPERM."""
+REFUSED_WITH_EACCES = frozenset({"CAP_NET_BIND_SERVICE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_IPC_OWNER"})
+"""Capabilities whose absence shows as EACCES (bind(2), path_resolution(7), shmget(2)); the others show as EPERM."""
+
+REFUSALS = frozenset({"EPERM", "EACCES"})
+"""Outcomes that say that the capability was not there when the fact was recorded."""
+
+STANDS_IN_FOR = {"CAP_DAC_READ_SEARCH": frozenset({"CAP_DAC_OVERRIDE"})}
+"""What the kernel accepts in place of a capability (``generic_permission`` in fs/namei.c asks for both)."""
+
+
+def refusal(capability: str) -> str:
+    """Return the errno of an operation for which this capability is missing."""
+    return "EACCES" if capability in REFUSED_WITH_EACCES else "EPERM"
 
 
 @dataclass
 class CapabilityBounds:
-    """Which capabilities are outside the bounding set, and the setting that put each there."""
+    """Which capabilities are outside the bounding set, and the setting that put each there.
+
+    ``ambient_lost`` are those that a process with User= does not get because AmbientCapabilities= was narrowed.
+    """
 
     dropped: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ambient_lost: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def drop(self, directive: str, setting: str, names: frozenset[str]) -> None:
         """Take capabilities out of the bounding set."""
@@ -23,11 +38,21 @@ class CapabilityBounds:
             self.dropped.setdefault(name, (directive, setting))
 
     def judge(self, fact: Fact) -> Denial | None:
-        """Deny the use of a dropped capability, and execve of a file that carries one (EPERM from execve itself)."""
+        """Deny the use of a dropped capability, and execve of a file that carries one (EPERM from execve itself).
+
+        A use that failed with another errno had passed the check; one that was refused needed what was not there.
+        """
         match fact.behaviour:
-            case CapabilityUsed(capability=name) if name in self.dropped:
-                return Denial(fact, *self.dropped[name], "EACCES" if name in REFUSED_WITH_EACCES else "EPERM")
-            case PrivilegeGained(how="file-capabilities", capabilities=names):
+            case CapabilityUsed(capability=name) if fact.outcome not in REFUSALS:
+                return self._judge_use(fact, name)
+            case PrivilegeGained(how="file-capabilities", capabilities=names) if fact.outcome in {OK, UNKNOWN}:
                 lost = [name for name in names if name in self.dropped]
                 return Denial(fact, *self.dropped[lost[0]], "EPERM", "execve of a file with capabilities") if lost else None
+        return None
+
+    def _judge_use(self, fact: Fact, name: str) -> Denial | None:
+        if name in self.dropped and STANDS_IN_FOR.get(name, frozenset({name})) <= self.dropped.keys():
+            return Denial(fact, *self.dropped[name], refusal(name))
+        if name in self.ambient_lost and fact.user != 0:
+            return Denial(fact, *self.ambient_lost[name], refusal(name))
         return None

@@ -15,6 +15,24 @@ from policy.sandbox.denial import KILLED, Denial
 Rule = Callable[[Fact], str]
 """Returns the errno's name or ``SIGSYS`` if the filter refuses the fact, else the empty string."""
 
+LOAD_ORDER = (
+    "RestrictAddressFamilies",
+    "MemoryDenyWriteExecute",
+    "RestrictRealtime",
+    "RestrictSUIDSGID",
+    "RestrictNamespaces",
+    "ProtectHostname",
+    "ProtectKernelTunables",
+    "ProtectKernelModules",
+    "ProtectKernelLogs",
+    "ProtectClock",
+    "PrivateDevices",
+    "SystemCallArchitectures",
+    "LockPersonality",
+    "SystemCallFilter",
+)
+"""The order in which systemd loads its filters (``exec_child`` in ``execute.c``, ``exec_invoke`` from 255)."""
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -24,12 +42,18 @@ class Filter:
     setting: str
     rule: Rule
 
+    @property
+    def loaded_as(self) -> int:
+        """The place in the order of loading; what is not in the list is loaded first."""
+        return LOAD_ORDER.index(self.directive) if self.directive in LOAD_ORDER else -1
+
 
 @dataclass
 class SystemCallFilters:
-    """All filters of a service."""
+    """All filters of a service. ``error_number`` is what SystemCallFilter= answers unless an entry says otherwise."""
 
     filters: list[Filter] = field(default_factory=list)
+    error_number: str = KILLED
 
     def add(self, directive: str, setting: str, rule: Rule) -> None:
         """Load one more filter."""
@@ -44,10 +68,13 @@ class SystemCallFilters:
         )
 
     def judge(self, fact: Fact) -> Denial | None:
-        """Return the denial of the most restrictive filter, or ``None``."""
-        denial: Denial | None = None
-        for filter_ in self.filters:
-            outcome = filter_.rule(fact)
-            if outcome and outcome != fact.outcome and (denial is None or outcome == KILLED):
-                denial = Denial(fact, filter_.directive, filter_.setting, outcome)
-        return denial
+        """Return the denial of the filter whose answer the kernel takes, or ``None``.
+
+        ``seccomp_run_filters`` in the kernel asks the newest filter first and takes the most restrictive action; of
+        several that return an errno, the newest decides which.
+        """
+        answers = [(filter_, outcome) for filter_ in self.filters if (outcome := filter_.rule(fact))]
+        if not answers:
+            return None
+        filter_, outcome = max(answers, key=lambda answer: (answer[1] == KILLED, answer[0].loaded_as))
+        return Denial(fact, filter_.directive, filter_.setting, outcome) if outcome != fact.outcome else None
