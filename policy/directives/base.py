@@ -40,6 +40,10 @@ class Evidence:
         """Return the facts with this type of behaviour."""
         return self.by_type.get(kind, ())
 
+    def confined(self, kind: type[Behaviour]) -> tuple[Fact, ...]:
+        """Return the facts of this type from Exec lines that run in the sandbox: those without the ``+`` prefix."""
+        return tuple(fact for fact in self.of(kind) if not fact.exec_line.startswith("+"))
+
 
 @dataclass(frozen=True)
 class Directive(ABC):
@@ -98,10 +102,21 @@ class Directive(ABC):
         """How strict this value is, for directives whose values have an order; the default has 0."""
         return 0
 
+    def elements(self) -> tuple[str, ...]:
+        """Return the exceptions that a list value makes, each of which some fact should need."""
+        return ()
+
+    def without(self, element: str) -> Self:  # noqa: ARG002  # lists override it
+        """Return this value without one of its ``elements``: explain asks which facts it would then deny."""
+        return self
+
+    def kept_because(self, element: str, evidence: Evidence) -> str:  # noqa: ARG002  # lists override it
+        """Return why an element is there although no fact needs it, in words; empty if nothing is known."""
+        return ""
+
 
 def all_directives() -> Mapping[str, type[Directive]]:
     """Return every directive class by name, in the order in which a drop-in lists them."""
     import policy.directives.every  # noqa: F401  # importing the sections fills the registry
 
     return Directive.registry
-

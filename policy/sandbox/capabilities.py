@@ -26,10 +26,12 @@ def refusal(capability: str) -> str:
 class CapabilityBounds:
     """Which capabilities are outside the bounding set, and the setting that put each there.
 
-    ``ambient_lost`` are those that a process with User= does not get because AmbientCapabilities= was narrowed.
+    ``ambient`` are those that the processes get although User= is set, ``ambient_lost`` those that they got before
+    AmbientCapabilities= was narrowed.
     """
 
     dropped: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ambient: frozenset[str] = frozenset()
     ambient_lost: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def drop(self, directive: str, setting: str, names: frozenset[str]) -> None:
@@ -47,7 +49,8 @@ class CapabilityBounds:
                 return self._judge_use(fact, name)
             case PrivilegeGained(how="file-capabilities", capabilities=names) if fact.outcome in {OK, UNKNOWN}:
                 lost = [name for name in names if name in self.dropped]
-                return Denial(fact, *self.dropped[lost[0]], "EPERM", "execve of a file with capabilities") if lost else None
+                note = "execve of a file with capabilities"
+                return Denial(fact, *self.dropped[lost[0]], "EPERM", note) if lost else None
         return None
 
     def _judge_use(self, fact: Fact, name: str) -> Denial | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from policy.behaviour import Fact
+from policy.behaviour import Fact, SystemCall
 from policy.host_facts import HostFacts
 from policy.sandbox.capabilities import CapabilityBounds
 from policy.sandbox.denial import Denial
@@ -31,6 +31,9 @@ class Sandbox:
     capabilities: CapabilityBounds = field(default_factory=CapabilityBounds)
     network: NetworkControl = field(default_factory=NetworkControl)
 
+    def __post_init__(self) -> None:
+        self.privileges.implied_by = self._filter_that_implies_no_new_privileges
+
     def judge(self, fact: Fact) -> Denial | None:
         """Return why this fact would come out differently here, or ``None`` if it would not.
 
@@ -52,4 +55,22 @@ class Sandbox:
             denial = mechanism.judge(fact)
             if denial is not None:
                 return denial
+        return None
+
+    def _filter_that_implies_no_new_privileges(self) -> tuple[str, str] | None:
+        """Return the filter for whose sake systemd sets no_new_privs on a service with User=, if there is one.
+
+        Up to 254 any filter does (``context_has_no_new_privileges`` in ``execute.c``); from 255 systemd keeps
+        CAP_SYS_ADMIN while it loads the filters, unless they refuse the calls to drop it afterwards
+        (``seccomp_allows_drop_privileges`` in ``exec-invoke.c``).
+        """
+        if self.unit.runs_as_root or "CAP_SYS_ADMIN" in self.capabilities.ambient:
+            return None
+        if self.host.systemd_version < 255:
+            loaded = self.filters.filters
+            return (loaded[0].directive, loaded[0].setting) if loaded else None
+        for name in ("capget", "capset", "prctl"):
+            denial = self.filters.judge(Fact(SystemCall(name, self.host.architecture)))
+            if denial is not None:
+                return denial.directive, denial.setting
         return None
