@@ -1,0 +1,1 @@
+"""Linters: the ready-made ones and the house rules, as tests."""
