@@ -92,10 +92,8 @@ SERVICES = frozenset(
             "memcached",
             "mosquitto",
             "mysql",
-            "named",
             "nginx",
             "openssh",
-            "php",
             "postfix",
         ),
         *(
@@ -109,7 +107,6 @@ SERVICES = frozenset(
             "sshd",
             "squid",
             "tomcat",
-            "unbound",
         ),
         *("varnish", "vsftpd"),
     }
