@@ -81,8 +81,12 @@ def start(
     stderr: int | IO[bytes] = subprocess.PIPE,
     extra_environment: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
+    new_session: bool = True,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own and return at once. Raises ToolError if it cannot be started."""
+    """Start a program in a session of its own and return at once. Raises ToolError if it cannot be started.
+
+    ``new_session=False`` leaves it in the user's terminal session, for programs that the user talks to.
+    """
     try:
         return subprocess.Popen(
             list(command),
@@ -91,7 +95,7 @@ def start(
             stderr=stderr,
             env=environment(extra_environment),
             pass_fds=tuple(pass_fds),
-            start_new_session=True,
+            start_new_session=new_session,
         )
     except FileNotFoundError:
         raise ToolError(

@@ -1,0 +1,134 @@
+"""The strace command line, and whether it can work on a machine."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from profiler.errors import ToolError
+from profiler.machine import Machine
+from profiler.recorders.base import Availability
+
+OLDEST = (5, 19)
+"""The first strace that marks deleted files outside the brackets, where no file name can look like the mark (its NEWS
+file). Debian 12 has 6.1."""
+
+# Calls of which the name and the result say everything: their arguments are numbers, addresses and the contents of
+# buffers. Printed raw, strace neither reads the buffers nor asks the kernel what the descriptors are, so that contents
+# never reach the trace and it costs less. Paths, socket addresses and flags stay decoded. "?" in front of a name lets a
+# strace pass that does not know it.
+_RAW = (
+    *("read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2"),
+    *("getrandom", "futex", "futex_waitv", "nanosleep", "clock_nanosleep", "gettimeofday", "clock_gettime", "times"),
+    *("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "getrusage", "sysinfo"),
+    *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "brk", "munmap", "madvise", "sched_yield"),
+)
+
+_ARCHITECTURES = {
+    "x86_64": "x86-64",
+    "aarch64": "arm64",
+    "s390x": "s390x",
+    "ppc64le": "ppc64-le",
+    "riscv64": "riscv64",
+    "armv7l": "arm",
+    "i686": "x86",
+}
+_CAP_SYS_PTRACE = 19  # linux/capability.h
+
+
+def arguments(output: str) -> list[str]:
+    """Return the strace command up to what it traces; it writes to the path ``output`` (strace(1))."""
+    return [
+        *("strace", "-f"),  # every process that a traced one creates, from its first instruction
+        "-y",  # what each descriptor refers to
+        "-xx",  # all strings and decorations in hexadecimal: no name can forge or damage a line
+        "-ttt",  # seconds since the epoch, with microseconds
+        *("-s", "32"),  # data is of no interest, xattr and file system names fit; paths are never cut by this
+        *("-a", "1"),  # no padding in front of results
+        # No chatter about attaching, but "runs in 32 bit mode", "exited" and "superseded by execve" are needed; plain
+        # -q would drop the first. Newer versions may add kinds to "all", so the one kind is named.
+        *("-e", "quiet=attach"),
+        # Without a signal, strace also keeps quiet about processes that it killed. These two kill nobody and are
+        # frequent: children ending, and the scheduler of Go programs.
+        *("-e", "signal=!SIGCHLD,SIGURG"),
+        *("-e", "raw=" + ",".join(f"?{name}" for name in _RAW)),
+        *("-o", output),
+    ]
+
+
+def native_architecture() -> str:
+    """Return this machine's architecture as systemd spells it."""
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def availability(machine: Machine, pids: Sequence[int] = (1,)) -> Availability:
+    """Return whether strace can trace these processes of the machine (none: only commands that it starts itself)."""
+    for check in (_installed, _yama, _capable if pids else _nothing, _traces):
+        answer = check(machine)
+        if not answer.available:
+            return answer
+    return Availability(True)
+
+
+def _nothing(_: Machine) -> Availability:
+    return Availability(True)
+
+
+def _installed(machine: Machine) -> Availability:
+    try:
+        printed = machine.run(["strace", "-V"], check=False).stdout
+    except ToolError:
+        printed = ""
+    match = re.search(r"version (\d+)\.(\d+)", printed)
+    if match is None:
+        return Availability(False, "strace is not installed", "run: apt-get install strace")
+    version = (int(match[1]), int(match[2]))
+    if version < OLDEST:
+        found, needed = (".".join(map(str, numbers)) for numbers in (version, OLDEST))
+        return Availability(False, f"strace {found} is too old", f"install strace {needed} or newer")
+    return Availability(True)
+
+
+def _yama(machine: Machine) -> Availability:
+    # Documentation/admin-guide/LSM/Yama.rst: 3 refuses all tracing, for root as well, and cannot be lowered.
+    try:
+        scope = machine.path("/proc/sys/kernel/yama/ptrace_scope").read_text()
+    except OSError:  # a kernel without Yama
+        return Availability(True)
+    if scope.strip() == "3":
+        return Availability(
+            False,
+            "kernel.yama.ptrace_scope is 3: nothing may be traced until the next boot",
+            "remove the setting from /etc/sysctl.conf and /etc/sysctl.d, then reboot",
+        )
+    return Availability(True)
+
+
+def _capable(_: Machine) -> Availability:
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if match is not None and int(match[1], 16) >> _CAP_SYS_PTRACE & 1:
+        return Availability(True)
+    return Availability(
+        False,
+        "this process lacks CAP_SYS_PTRACE, so it cannot trace the processes of others",
+        "run it with sudo; in a container, start the container with --cap-add SYS_PTRACE",
+    )
+
+
+def _traces(machine: Machine) -> Availability:
+    # The proof: a seccomp filter or a security module can refuse what all the above allows.
+    probe = ["strace", "-qq", "-e", "trace=none", "-o", "/dev/null", "--", "true"]
+    try:
+        completed = machine.run(probe, check=False, timeout=20)
+    except ToolError as error:
+        return Availability(False, error.message, error.hint)
+    if completed.status == 0:
+        return Availability(True)
+    said = completed.stderr.strip().splitlines()[-1:] or [f"exit status {completed.status}"]
+    return Availability(
+        False,
+        f"strace cannot trace here: {said[0].removeprefix('strace: ')}",
+        "in a container, start the container with --cap-add SYS_PTRACE and a seccomp profile that allows ptrace",
+    )
