@@ -11,105 +11,40 @@ from tests.linters.sources import Source
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 50
 
-POLICY_MAY_IMPORT = frozenset(
-    {
-        *("__future__", "abc", "base64", "bisect", "collections", "contextlib", "copy", "dataclasses", "enum", "errno"),
-        *(
-            "fnmatch",
-            "functools",
-            "graphlib",
-            "hashlib",
-            "heapq",
-            "importlib.resources",
-            "ipaddress",
-            "itertools",
-            "json",
-        ),
-        *(
-            "math",
-            "operator",
-            "os",
-            "policy",
-            "posixpath",
-            "re",
-            "shlex",
-            "stat",
-            "string",
-            "struct",
-            "textwrap",
-            "types",
-        ),
-        *("typing", "unicodedata"),
-    }
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+POLICY_MAY_IMPORT = _words(
+    """
+    __future__ abc base64 bisect collections contextlib copy dataclasses enum errno fnmatch functools graphlib hashlib
+    heapq importlib.resources ipaddress itertools json math operator os policy posixpath re shlex stat string struct
+    textwrap types typing unicodedata
+    """
 )
 """The parts of the standard library that compute. A module that reads a clock, a file or the network is not here."""
 
-PURE_OF_OS = frozenset({"fsdecode", "fsencode", "path", "PathLike"})
-PURE_OF_PATHS = frozenset(
-    {"basename", "commonpath", "commonprefix", "dirname", "isabs", "join", "normpath", "split", "splitext"}
-)
-TOUCHING_BUILTINS = frozenset({"open", "print", "input", "exec", "eval", "breakpoint", "__import__"})
+PURE_OF_OS = _words("fsdecode fsencode path PathLike")
+PURE_OF_PATHS = _words("basename commonpath commonprefix dirname isabs join normpath split splitext")
+TOUCHING_BUILTINS = _words("open print input exec eval breakpoint __import__")
 
-STARTS_NO_PROCESS = frozenset(
-    {
-        "PIPE",
-        "DEVNULL",
-        "STDOUT",
-        "Popen",
-        "TimeoutExpired",
-        "CompletedProcess",
-        "CalledProcessError",
-        "SubprocessError",
-    }
+STARTS_NO_PROCESS = _words(
+    "PIPE DEVNULL STDOUT Popen TimeoutExpired CompletedProcess CalledProcessError SubprocessError"
 )
 """What a module other than ``profiler/run.py`` may use of subprocess: constants, errors, and Popen as a type."""
 
 STARTING = re.compile(r"^os\.(fork|forkpty|system|popen|posix_spawnp?|exec[lv]p?e?|spawn[lv]p?e?)$|^pty\.(fork|spawn)$")
 
 MAY_PRINT = ("profiler/commands/", "profiler/cli.py", "profiler/progress.py", "profiler/standard_streams.py")
-PRINTING = frozenset({"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"})
+PRINTING = _words("print click.echo click.secho sys.stdout.write sys.stderr.write")
 
-SERVICES = frozenset(
-    {
-        *(
-            "apache",
-            "apache2",
-            "bind9",
-            "caddy",
-            "chrony",
-            "cron",
-            "cups",
-            "dnsmasq",
-            "docker",
-            "dovecot",
-            "exim",
-            "haproxy",
-        ),
-        *(
-            "httpd",
-            "lighttpd",
-            "mariadb",
-            "memcached",
-            "mosquitto",
-            "mysql",
-            "nginx",
-            "openssh",
-            "postfix",
-        ),
-        *(
-            "postgres",
-            "postgresql",
-            "proftpd",
-            "rabbitmq",
-            "redis",
-            "rsyslog",
-            "samba",
-            "sshd",
-            "squid",
-            "tomcat",
-        ),
-        *("varnish", "vsftpd"),
-    }
+SERVICES = _words(
+    """
+    apache apache2 bind9 caddy chrony cron cups dnsmasq docker dovecot exim haproxy httpd lighttpd mariadb memcached
+    mosquitto mysql nginx openssh postfix postgres postgresql proftpd rabbitmq redis rsyslog samba sshd squid tomcat
+    varnish vsftpd
+    """
 )
 
 
