@@ -22,8 +22,10 @@ def ensure_own_policy() -> None:
     """Raise ToolError unless ``import policy`` will find our own package, the one beside ``profiler``."""
     found = _location(_find_policy())
     ours = HOME / "policy" / "__init__.py"
+    if found in {None, ours.parent}:  # our folder without its first file: somebody's package took that with it
+        raise _missing(ours)
     if found != ours:
-        raise _in_the_way(found) if found else _missing(ours)
+        raise _in_the_way(found)
     try:
         source = ours.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -49,7 +51,7 @@ def _location(spec: importlib.machinery.ModuleSpec | None) -> Path | None:
     return Path(places[0]).resolve() if places else None
 
 
-def _in_the_way(place: Path) -> ToolError:
+def _in_the_way(place: Path | None) -> ToolError:
     return ToolError(
         f"another package named policy is in the way of unit-tailor's own: {place}",
         hint=f"remove it, or unset PYTHONPATH, or {_reinstall()}",

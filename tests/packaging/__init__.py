@@ -1,0 +1,1 @@
+"""Packaging: the wheel, and the command as it is installed from it."""
