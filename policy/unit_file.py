@@ -44,6 +44,9 @@ __all__ = [
 LINE_LIMIT = 1024 * 1024
 """LONG_LINE_MAX of systemd, in bytes: a line must be shorter; the limit holds for a line with its continuations too."""
 
+LONGEST_COMMENT = 2000
+"""Characters of a comment line that are written; the rest is cut."""
+
 _LINE = re.compile(rb"([^\n\r\0]*)(\0|\n\r?\0?|\r\n?\0?|\Z)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WHITESPACE_BYTES = WHITESPACE.encode()
@@ -229,18 +232,22 @@ def assignment_line(name: str, value: str) -> str:
 
 
 def comment_line(text: str) -> str:
-    """Return a comment line without a line end. The text comes from hostile names: what could end the line, what is
-    not UTF-8 and what a terminal would act on is escaped as Python escapes it."""
-    line = f"# {escape_controls(text)}".rstrip(WHITESPACE)
-    _check_line(line)
-    return line
+    """Return a comment line without a line end, whatever the text: it comes from names that a hostile service chose.
+
+    What is not printable is escaped (``\\n``, ``\\x1b``, ``\\u202e``; bytes that are not UTF-8 as ``\\xNN``), and very
+    long text is cut.
+    """
+    shown = text if text.isprintable() else "".join(map(_shown, text))
+    cut = shown if len(shown) <= LONGEST_COMMENT else f"{shown[:LONGEST_COMMENT]}..."
+    return f"# {cut}".rstrip(WHITESPACE)
 
 
-def escape_controls(text: str) -> str:
-    """Return the text with everything that is not printable, and the backslash, escaped (``\\n``, ``\\udcff``)."""
-    return "".join(
-        character if character.isprintable() and character != "\\" else ascii(character)[1:-1] for character in text
-    )
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]
 
 
 def _check_line(line: str) -> None:

@@ -131,7 +131,14 @@ def test_a_comment_is_one_comment_whatever_it_says(text: str) -> None:
 
 
 def test_a_comment_shows_no_escape_to_the_terminal() -> None:
-    assert comment_line("a\x1b[31m\n\u202eb\udcff\\") == "# a\\x1b[31m\\n\\u202eb\\udcff\\\\"
+    assert comment_line("a\x1b[31m\n\u202eb\udcff\\") == "# a\\x1b[31m\\n\\u202eb\\xff\\"
+
+
+@given(st.text(alphabet=st.characters()) | st.just("x\ny" * 2000))
+def test_a_comment_that_was_read_is_written_as_it_was(text: str) -> None:
+    line = comment_line(text)
+    assert comment_line(parse(line.encode()).comments[0].text.removeprefix(" ")) == line
+    assert len(line) < 2100
 
 
 TOKENS = [
