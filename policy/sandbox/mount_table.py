@@ -1,0 +1,242 @@
+"""The private mount namespace of a service: which mount decides about a path, and what the kernel then says.
+
+Source: ``setup_namespace`` in systemd's ``src/core/namespace.c`` for what is mounted, the kernel's ``fs/namei.c`` for
+what follows from it. Not modelled: what a mount from elsewhere (BindPaths= with another source) shows below its
+destination, RootDirectory= and its like, and mounts that the host adds later (they arrive writable).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from policy.behaviour import Access, Fact, Mounted, PathPair, PathUse
+from policy.sandbox.capabilities import CapabilityBounds
+from policy.sandbox.denial import Denial
+from policy.sandbox.hidden import Looker, hidden_outcome
+from policy.sandbox.mount_entry import (
+    HIDING,
+    Mode,
+    MountEntry,
+    is_below,
+    is_in_device_mount,
+    parent_of,
+    remaining,
+    without_aliases,
+)
+from policy.sandbox.process_files import ProcessFiles
+from policy.sandbox.read_only import BEFORE_LOOKUP, EROFS, HAPPENED, NAME_ACCESSES, read_only_outcome
+
+UNSEEN = "unseen"
+"""The outcome of a call that succeeds, but whose effect stays inside of the service's own namespace."""
+
+_HOST = MountEntry("/", Mode.BIND)
+# Where no entry decides: the host's own mounts, as they were when the facts were recorded.
+
+
+@dataclass
+class MountTable:
+    """All mount entries of a service. Without a directive that asks for a private namespace none of them counts."""
+
+    capabilities: CapabilityBounds = field(default_factory=CapabilityBounds)
+    processes: ProcessFiles = field(default_factory=ProcessFiles)
+    separated_by: list[tuple[str, str]] = field(default_factory=list)
+    entries: list[MountEntry] = field(default_factory=list)
+    _settled: tuple[dict[str, MountEntry], MountEntry | None] | None = None
+    _provided: frozenset[str] = frozenset()
+
+    def separate(self, directive: str, setting: str) -> None:
+        """Ask for a private mount namespace: what is mounted in it never reaches the host."""
+        self.separated_by.append((directive, setting))
+
+    def add(self, *entries: MountEntry) -> None:
+        """Add entries that count if the namespace is private."""
+        self.entries.extend(entries)
+        self._settled = None
+
+    @property
+    def private(self) -> bool:
+        """Whether the service has a mount namespace of its own."""
+        return bool(self.separated_by)
+
+    @property
+    def mounts(self) -> dict[str, MountEntry]:
+        """The entries that are left after systemd's sorting and dropping, by path."""
+        return self._settle()[0]
+
+    @property
+    def failure(self) -> MountEntry | None:
+        """The entry at which the set-up of the unit fails (status 226/NAMESPACE), if the table itself shows one."""
+        return self._settle()[1]
+
+    def _settle(self) -> tuple[dict[str, MountEntry], MountEntry | None]:
+        if self._settled is None:
+            self._settled = remaining(self.entries)
+            self._provided = frozenset(
+                ancestor for path in self._settled[0] for ancestor in _ancestors(path) if ancestor != path
+            )
+        return self._settled
+
+    def judge(self, fact: Fact) -> Denial | None:
+        """Return how the mounts change the outcome of a fact, or ``None``."""
+        if not self.private:
+            return None
+        if self.failure is not None:
+            note = (
+                f"the unit does not start (226/NAMESPACE): {self.failure.path} does not exist below the mounts above it"
+            )
+            return Denial(fact, self.failure.directive, self.failure.setting, "ENOENT", note)
+        match fact.behaviour:
+            case PathUse() as use:
+                return self._judge_use(fact, use)
+            case PathPair() as pair:
+                return self._judge_pair(fact, pair)
+        return self.judge_privileged(fact)
+
+    def judge_privileged(self, fact: Fact) -> Denial | None:
+        """Judge a fact for which only the namespace itself counts: mounts that are meant for the host."""
+        match fact.behaviour:
+            case Mounted(in_own_namespace=False) if self.private and fact.outcome in HAPPENED:
+                note = "the mount stays inside of the service's private mount namespace"
+                return Denial(fact, *self.separated_by[0], UNSEEN, note)
+        return None
+
+    def covering(self, path: str, spelled: str = "") -> MountEntry:
+        """Return the entry that decides about a path: the nearest one at it or above it.
+
+        ``spelled`` is the path as the service wrote it: an entry that people wrote with the same symlink counts too.
+        """
+        found = self._nearest(path)
+        if spelled and spelled != path:
+            link, target = _link_between(spelled, path)
+            for entry_path, entry in self.mounts.items():
+                if entry_path == link or is_below(entry_path, link):
+                    moved = target + entry_path[len(link) :]
+                    if (path == moved or is_below(path, moved)) and len(moved) > len(found.path):
+                        found = dataclasses.replace(entry, path=moved)
+        return found
+
+    def _nearest(self, path: str) -> MountEntry:
+        mounts = self.mounts
+        while path not in mounts:
+            if path == "/":
+                return _HOST
+            path = parent_of(path)
+        return mounts[path]
+
+    def read_only(self, path: str) -> bool:
+        """Whether a regular file that exists at this path could not be written."""
+        return self.private and self._nearest(path).refuses_writes
+
+    def _judge_use(self, fact: Fact, use: PathUse) -> Denial | None:
+        may_trace = fact.user == 0 and "CAP_SYS_PTRACE" not in self.capabilities.dropped
+        outcome, blame = self.processes.outcome(use, fact.outcome, is_root=fact.user == 0, may_trace=may_trace)
+        if outcome != fact.outcome:
+            return Denial(fact, *blame, outcome)
+        denial = self._judge_object(fact, use)
+        if denial is None and use.through and without_aliases(use.through) == use.through:
+            denial = self._judge_link(fact, use)
+        return denial
+
+    def _judge_object(self, fact: Fact, use: PathUse) -> Denial | None:
+        by_name = use.access in NAME_ACCESSES and use.path != "/"
+        at = parent_of(use.path) if by_name else use.path
+        spelled = parent_of(use.through) if by_name and use.through else use.through
+        entry = self.covering(at, spelled)
+        outcome = fact.outcome
+        if entry.mode in HIDING:
+            outcome = hidden_outcome(entry, use, outcome, self._looker(fact))
+        if outcome == fact.outcome and entry.refuses_writes and not _keeps_writable(entry, use.path):
+            outcome = read_only_outcome(use, outcome)
+        if outcome == fact.outcome and by_name and self._is_busy(use):
+            entry = self.mounts[use.path]
+            outcome = "EBUSY" if outcome not in BEFORE_LOOKUP else outcome
+        if outcome != fact.outcome:
+            return self._blame(fact, entry, outcome)
+        return self._judge_execution(fact, use)
+
+    def _judge_link(self, fact: Fact, use: PathUse) -> Denial | None:
+        """The symlink through which a path was reached must be visible as well."""
+        entry = self.covering(use.through)
+        if entry.mode not in HIDING or (use.created_by_service and entry.mode is not Mode.INACCESSIBLE):
+            return None
+        link = PathUse(use.through, Access.LOOKUP, created_by_service=use.created_by_service)
+        outcome = hidden_outcome(entry, link, fact.outcome, self._looker(fact))
+        return self._blame(fact, entry, outcome) if outcome != fact.outcome else None
+
+    def _judge_execution(self, fact: Fact, use: PathUse) -> Denial | None:
+        if use.access not in {Access.EXECUTE, Access.MAP_EXECUTE} or fact.outcome not in HAPPENED:
+            return None
+        entry = self._nearest_about_execution(use.path)
+        if entry is None or not (entry.no_execute or entry.mode is Mode.NO_EXECUTE):
+            return None
+        return self._blame(fact, entry, "EACCES" if use.access is Access.EXECUTE else "EPERM")
+
+    def _nearest_about_execution(self, path: str) -> MountEntry | None:
+        """Return the nearest entry that switches execution on or off; the other entries inherit it."""
+        while True:
+            entry = self.mounts.get(path)
+            if entry and (entry.execute or entry.no_execute or entry.mode in {Mode.EXECUTE, Mode.NO_EXECUTE}):
+                return entry
+            if path == "/":
+                return None
+            path = parent_of(path)
+
+    def _is_busy(self, use: PathUse) -> bool:
+        """Whether the name is a mount point of ours, which cannot be removed or replaced."""
+        entry = self.mounts.get(use.path)
+        return entry is not None and (use.access is Access.DELETE or not entry.ignore_missing)
+
+    def _judge_pair(self, fact: Fact, pair: PathPair) -> Denial | None:
+        outcome = fact.outcome
+        if outcome in BEFORE_LOOKUP or outcome in {"EXDEV", "ENOTDIR", "ELOOP"}:
+            return None
+        is_link = pair.operation == "link"
+        source = self._nearest(pair.source if is_link else parent_of(pair.source))
+        target = self._nearest(parent_of(pair.target))
+        if is_link and outcome in {"ENOENT", "EEXIST"}:
+            return None
+        if source.path != target.path and not (is_link and target.refuses_writes):
+            if is_in_device_mount(pair.source) and is_in_device_mount(pair.target):
+                return None
+            return self._blame_border(fact, source, target)
+        if target.refuses_writes and not _keeps_writable(target, pair.target):
+            return self._blame(fact, target, EROFS)
+        busy = [] if is_link else [path for path in (pair.source, pair.target) if path in self.mounts]
+        return self._blame(fact, self.mounts[busy[0]], "EBUSY") if busy else None
+
+    def _blame_border(self, fact: Fact, source: MountEntry, target: MountEntry) -> Denial:
+        """Blame the entry that lies deeper: without it both names would be on one mount more likely."""
+        deeper = max(source, target, key=lambda entry: (bool(entry.directive), entry.path.count("/"), entry.path))
+        return self._blame(fact, deeper, "EXDEV", f"{source.path} and {target.path} are two mounts")
+
+    def _blame(self, fact: Fact, entry: MountEntry, outcome: str, note: str = "") -> Denial:
+        blamed = (entry.directive, entry.setting) if entry.directive else self.separated_by[0]
+        return Denial(fact, *blamed, outcome, note)
+
+    def _looker(self, fact: Fact) -> Looker:
+        is_root = fact.user == 0
+        lost = {"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"} <= self.capabilities.dropped.keys()
+        return Looker(is_root and not lost, is_root, self._provided.__contains__)
+
+
+def _keeps_writable(entry: MountEntry, path: str) -> bool:
+    """Whether the path is on one of the host's file systems below a private /dev, which is read-only itself."""
+    return entry.mode is Mode.PRIVATE_DEVICES and is_in_device_mount(path)
+
+
+def _ancestors(path: str) -> list[str]:
+    found = [path]
+    while path != "/":
+        path = parent_of(path)
+        found.append(path)
+    return found
+
+
+def _link_between(spelled: str, real: str) -> tuple[str, str]:
+    """Return the leading parts in which two spellings of a path differ: the symlink and what it leads to."""
+    first, second = spelled.split("/"), real.split("/")
+    while len(first) > 1 and len(second) > 1 and first[-1] == second[-1]:
+        first.pop()
+        second.pop()
+    return "/".join(first), "/".join(second)
