@@ -1,0 +1,125 @@
+"""Reads what policy has to know about a machine, from the machine itself: host, or twin.
+
+Works without a running manager: ``systemctl --version`` and ``systemd-analyze syscall-filter`` ask nobody.
+"""
+
+from __future__ import annotations
+
+import re
+
+from policy.host_facts import HostFacts
+from policy.shipped_host_facts import expand_sets
+from profiler.errors import ToolError
+from profiler.machine import Machine
+
+PORT_START = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+DEFAULT_PORT_START = 1024
+
+# As uname(2) says it, and as systemd does: src/basic/architecture.c of systemd 252.
+_ARCHITECTURES = {
+    "x86_64": "x86-64",
+    "aarch64": "arm64",
+    "aarch64_be": "arm64-be",
+    "ppc64le": "ppc64-le",
+    "ppc64": "ppc64",
+    "ppcle": "ppc-le",
+    "ppc": "ppc",
+    "s390x": "s390x",
+    "s390": "s390",
+    "riscv64": "riscv64",
+    "riscv32": "riscv32",
+    "loongarch64": "loongarch64",
+    "mips64": "mips64",
+    "mips": "mips",
+    "sparc64": "sparc64",
+    "sparc": "sparc",
+    "parisc64": "parisc64",
+    "parisc": "parisc",
+    "ia64": "ia64",
+    "alpha": "alpha",
+    "m68k": "m68k",
+    "tilegx": "tilegx",
+}
+
+
+def read_host_facts(machine: Machine) -> HostFacts:
+    """Return what the machine knows and enforces. Raises ToolError if it has no systemd, or one that talks nonsense."""
+    said = machine.run(["systemctl", "--version"]).stdout
+    release, hardware = machine.run(["uname", "-rm"]).stdout.split()
+    features = parse_features(said)
+    return HostFacts(
+        systemd_version=parse_version(said),
+        kernel=parse_kernel(release),
+        architecture=parse_architecture(hardware),
+        syscall_sets={} if "-SECCOMP" in features else read_syscall_sets(machine),
+        features=features,
+        unprivileged_port_start=_port_start(machine),
+    )
+
+
+def parse_version(said: str) -> int:
+    """Return the systemd version from ``systemctl --version``: 255 for ``systemd 255 (255~rc3-2)``.
+
+    Raises ToolError if the text has none.
+    """
+    match = re.match(r"systemd v?(\d+)", said)
+    if not match:
+        words = said.strip().split("\n")[0][:80]
+        raise ToolError(f"cannot read the version of systemd: systemctl --version says {words!a}")
+    return int(match[1])
+
+
+def parse_features(said: str) -> frozenset[str]:
+    """Return the build options from ``systemctl --version``, with their sign: ``+SECCOMP``."""
+    return frozenset(re.findall(r"(?<!\S)[+-][A-Z][A-Z0-9_]*(?!\S)", said))
+
+
+def parse_kernel(release: str) -> tuple[int, int]:
+    """Return the kernel version from its release: (6, 1) for ``6.1.0-18-amd64``. Raises ToolError if it has none."""
+    match = re.match(r"(\d+)\.(\d+)", release)
+    if not match:
+        raise ToolError(f"cannot read the version of the kernel: uname -r says {release[:80]!a}")
+    return int(match[1]), int(match[2])
+
+
+def parse_architecture(hardware: str) -> str:
+    """Return systemd's name for the machine hardware name of uname(1); an unknown one stays as it is."""
+    if re.fullmatch(r"i[3-6]86", hardware):
+        return "x86"
+    if re.fullmatch(r"arm(?:v\d+\w*)?", hardware):
+        return "arm-be" if hardware.endswith("b") else "arm"
+    return _ARCHITECTURES.get(hardware, hardware)
+
+
+def read_syscall_sets(machine: Machine) -> dict[str, frozenset[str]]:
+    """Return the machine's system call sets, each fully expanded; ``@known`` is among them from systemd 247 on."""
+    said = machine.run(["systemd-analyze", "--no-pager", "syscall-filter"]).stdout
+    sets = expand_sets(parse_syscall_sets(said))
+    if not sets.get("@default"):
+        raise ToolError("cannot read the system call sets: systemd-analyze syscall-filter does not show @default")
+    return sets
+
+
+def parse_syscall_sets(said: str) -> dict[str, frozenset[str]]:
+    """Return the sets that ``systemd-analyze syscall-filter`` prints, ``@sets`` in them as they are.
+
+    A set begins with its name at the start of a line; its members are indented; lines with ``#`` are comments (at the
+    start of a line they list system calls that are in no set).
+    """
+    sets: dict[str, set[str]] = {}
+    current: set[str] = set()
+    for line in said.splitlines():
+        word = line.strip()
+        if line.startswith("@"):
+            current = sets.setdefault(word, set())
+        elif not line[:1].isspace():
+            current = set()
+        elif word and not word.startswith("#"):
+            current.add(word)
+    return {name: frozenset(members) for name, members in sets.items()}
+
+
+def _port_start(machine: Machine) -> int:
+    # Read inside the machine, because the value belongs to its network namespace; kernels before 4.11 have none.
+    said = machine.run(["cat", PORT_START], check=False).stdout.strip()
+    return int(said) if said.isdecimal() else DEFAULT_PORT_START
