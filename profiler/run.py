@@ -7,9 +7,10 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NoReturn
 
 from profiler.errors import CommandFailed, ToolError
 
@@ -101,6 +102,21 @@ def start(
         raise ToolError(
             f"{command[0]} is not installed", hint="run: unit-tailor doctor (it names the package to install)"
         ) from None
+    except OSError as error:
+        raise ToolError(f"cannot start {command[0]}: {error.strerror}", hint=pasteable(command)) from None
+
+
+def become(command: Sequence[str], *, extra_environment: Mapping[str, str] | None = None) -> NoReturn:
+    """Replace this process by a program, which keeps its terminal and standard streams. Raises ToolError if it cannot.
+
+    For commands that stand for another program: its signals, job control and exit status are then simply its own.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored_by_python, signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], list(command), environment(extra_environment))
     except OSError as error:
         raise ToolError(f"cannot start {command[0]}: {error.strerror}", hint=pasteable(command)) from None
 

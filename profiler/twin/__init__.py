@@ -1,1 +1,13 @@
-"""A throwaway clone of this machine with a real systemd in it."""
+"""A throwaway clone of this machine with a real systemd in it.
+
+::
+
+    from profiler import twin
+
+    with twin.up(packages=("nginx",)) as machine:
+        machine.run(["systemctl", "start", "nginx"])
+"""
+
+from profiler.twin.twin import Swept, Twin, find, require_possible, require_root, running, sweep, up
+
+__all__ = ["Swept", "Twin", "find", "require_possible", "require_root", "running", "sweep", "up"]

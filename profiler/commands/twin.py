@@ -1,0 +1,114 @@
+"""``unit-tailor twin``: throwaway clones of this machine, by name."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import click
+
+from profiler import progress, run, twin
+from profiler.errors import CommandFailed
+from profiler.options import JsonStyle, json_option
+from profiler.terminal import printable
+
+SCHEMA_VERSION = 1
+
+
+@click.group()
+def command() -> None:
+    """Make, use and remove throwaway clones of this machine with a systemd of their own.
+
+    Whatever happens in a twin leaves this machine untouched.
+    """
+
+
+@command.command()
+@click.argument("name", required=False)
+@click.option("-p", "--package", "packages", multiple=True, help="Debian package to add; may be repeated.")
+def up(name: str | None, packages: tuple[str, ...]) -> None:
+    """Boot a twin that stays until it is taken down, and print its name."""
+    _sweep()
+    try:
+        machine = twin.up(packages, name=name, detached=True, announce=progress.step)
+    except CommandFailed as error:
+        for line in error.output.splitlines():
+            progress.note(f"  {line}")
+        raise
+    for remark in machine.record.remarks:
+        progress.note(f"note: {remark}")
+    click.echo(machine.name)
+    progress.note(f"run commands in it: unit-tailor twin exec {machine.name} -- systemctl status")
+    progress.note(f"remove it:          unit-tailor twin down {machine.name}")
+
+
+@command.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("name")
+@click.argument("arguments", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(name: str, arguments: tuple[str, ...]) -> None:
+    """Run a command in a twin; its exit status is the command's."""
+    twin.require_root()
+    machine = twin.find(name)
+    terminal = {variable: os.environ[variable] for variable in ("TERM", "COLORTERM") if variable in os.environ}
+    separator = 1 if arguments[0] == "--" else 0
+    run.become(machine.command(arguments[separator:]), extra_environment=terminal)
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def down(names: tuple[str, ...]) -> None:
+    """Take twins down: everything in them is ended and removed."""
+    twin.require_root()
+    _sweep()
+    machines = [twin.find(name) for name in names]
+    for machine in machines:
+        with progress.step(f"taking down the twin {machine.name}"):
+            machine.down()
+
+
+@command.command("list")
+@json_option
+def list_(json_style: JsonStyle) -> None:
+    """List the twins that are up."""
+    twin.require_root()
+    _sweep()
+    machines = twin.running()
+    if json_style is not JsonStyle.OFF:
+        document = {"schema_version": SCHEMA_VERSION, "twins": [_described(machine) for machine in machines]}
+        click.echo(json_style.render(document))
+        return
+    for machine in machines:
+        record = machine.record
+        kind = "stays" if record.detached else f"goes with process {record.owner.pid}"
+        packages = f", with {' '.join(record.packages)}" if record.packages else ""
+        click.echo(printable(f"{machine.name}: pid {machine.leader}, up {_age(record.created)}, {kind}{packages}"))
+    if not machines:
+        progress.note("no twin is up; make one: unit-tailor twin up")
+
+
+def _described(machine: twin.Twin) -> dict[str, object]:
+    record = machine.record
+    return {
+        "name": machine.name,
+        "leader": machine.leader,
+        "created": record.created,
+        "detached": record.detached,
+        "owner": record.owner.pid,
+        "packages": list(record.packages),
+        "in_memory": record.in_memory,
+        "remarks": list(record.remarks),
+    }
+
+
+def _age(created: float) -> str:
+    seconds = max(0, int(time.time() - created))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s"
+
+
+def _sweep() -> None:
+    swept = twin.sweep()
+    for name in swept.removed:
+        progress.note(f"removed what was left of the twin {name}, whose keeper was killed")
+    for failure in swept.failures:
+        progress.note(f"warning: {failure.message}; {failure.hint}")

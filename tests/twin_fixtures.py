@@ -1,0 +1,52 @@
+"""Twins for tests: one per set of packages and session, taken down at its end. Tests undo what they change in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from profiler import twin
+from profiler.errors import ToolError
+from tests.requirements import require
+
+TwinWith = Callable[..., twin.Twin]
+
+
+def require_twin() -> None:
+    """Skip the running test (or fail it, where everything is required) if no twin can be made on this machine."""
+    try:
+        twin.require_possible()
+    except ToolError as error:
+        require(False, f"{error.message}; {error.hint}")
+
+
+@pytest.fixture(scope="session")
+def twin_with() -> Iterator[TwinWith]:
+    """Return a function that gives the session's twin with these packages: ``twin_with("nginx", "redis-server")``."""
+    booted: dict[tuple[str, ...], twin.Twin] = {}
+    with ExitStack() as stack:
+
+        def give(*packages: str) -> twin.Twin:
+            require_twin()
+            wanted = tuple(sorted(set(packages)))
+            if wanted not in booted:
+                booted[wanted] = stack.enter_context(twin.up(packages=wanted))
+            return booted[wanted]
+
+        yield give
+
+
+@pytest.fixture(scope="session")
+def session_twin(twin_with: TwinWith) -> twin.Twin:
+    """The session's twin without further packages."""
+    return twin_with()
+
+
+@pytest.fixture
+def fresh_twin() -> Iterator[twin.Twin]:
+    """A twin for one test alone."""
+    require_twin()
+    with twin.up() as machine:
+        yield machine
