@@ -23,10 +23,10 @@ WATCHED = ["ActiveState", "SubState", "Result", "MainPID", "NRestarts", "ExecMai
 class Health:
     """A moment of a service: ``problem`` says in words what is wrong, or is empty."""
 
-    active_state: str
-    sub_state: str
-    main_pid: int
-    restarts: int
+    active_state: str = "unknown"
+    sub_state: str = "unknown"
+    main_pid: int = 0
+    restarts: int = 0
     problem: str = ""
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from policy.behaviour import Phase
-from profiler.errors import ToolError
+from profiler.errors import CommandFailed, ToolError
 from profiler.unit.health import Health, check_health, wait_until_settled
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
@@ -41,6 +41,15 @@ class PhaseClock:
 
 
 @dataclass(frozen=True)
+class Lived:
+    """How a life went: the service's health at its end, and what cut the workload short, if anything did."""
+
+    health: Health = field(default_factory=Health)
+    workload_error: CommandFailed | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
 class Life:
     """What to do during one life of the service."""
 
@@ -49,39 +58,47 @@ class Life:
     serving_for: float = 0.0  # seconds to wait for other people's traffic
     announce: Callable[[str], None] = lambda _text: None
 
-    def drive(self, clock: PhaseClock) -> Health:
+    def drive(self, clock: PhaseClock) -> Lived:
         """Restart, use, reload and stop the service; it ends in the state in which it was found.
 
-        Raises ToolError when the service does not come up, CommandFailed when a job or the workload fails.
+        A failing workload and Ctrl-C cut the serving short, but not the rest. Raises ToolError when the service does
+        not come up, CommandFailed when one of its jobs fails.
         """
         with self._found_state() as was_active:
             clock.begin(Phase.START_UP)
             self.announce(f"starting {self.unit.name}")
             self._start()
             before = wait_until_settled(self.unit)
-            self._serve(clock)
-            self._reload(clock)
-            health = check_health(self.unit, before)
+            error, interrupted = self._serve(clock)
+            if not error and not interrupted:
+                self._reload(clock)
+            lived = Lived(check_health(self.unit, before), error, interrupted)
             clock.begin(Phase.STOP)
             self.announce(f"stopping {self.unit.name}")
             self.unit.systemctl.change("restart" if was_active else "stop", self.unit.name)
             if was_active:
                 wait_until_settled(self.unit)
-        return health
+        return lived
 
     def _start(self) -> None:
         # restart, never start: a socket-activated unit that is not running comes up the same way
         self.unit.systemctl.reset_failed(self.unit.name)
         self.unit.systemctl.change("restart", self.unit.name)
 
-    def _serve(self, clock: PhaseClock) -> None:
+    def _serve(self, clock: PhaseClock) -> tuple[CommandFailed | None, bool]:
         clock.begin(Phase.SERVING)
-        if self.workload is not None:
-            self.announce("running the workload")
-            self.workload.run(self.unit.machine)
-        if self.serving_for:
-            self.announce(f"watching for {self.serving_for:g} s")
-            time.sleep(self.serving_for)
+        try:
+            if self.workload is not None:
+                self.announce("running the workload")
+                self.workload.run(self.unit.machine)
+            if self.serving_for:
+                self.announce(f"watching for {self.serving_for:g} s")
+                time.sleep(self.serving_for)
+        except CommandFailed as error:
+            return error, False
+        except KeyboardInterrupt:
+            return None, True
+        return None, False
 
     def _reload(self, clock: PhaseClock) -> None:
         if self.unit.properties()["CanReload"] != "yes" or not self.unit.is_active():

@@ -149,6 +149,15 @@ class Unit:
         if self.name.startswith(("dbus", "systemd-", "user@")) and self.machine.name == "this host":
             raise ToolError(f"{self.name} is a part of the running system: restarting it is not safe", hint=hint)
 
+    def check_without_ours(self) -> None:
+        """Raise ToolError while a drop-in of ours is in force: what it denies would be taken for what is needed."""
+        path = self.installed_drop_in()
+        if path:
+            raise ToolError(
+                f"{self.name} runs under a drop-in of unit-tailor: {path}",
+                hint=f"take it away first: rm {path} && systemctl daemon-reload",
+            )
+
     def settings(self) -> UnitSettings:
         """Return the unit's own merged settings, read from its files; drop-ins of ours are left out."""
         properties = self.properties()

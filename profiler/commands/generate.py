@@ -1,0 +1,40 @@
+"""unit-tailor generate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from profiler import profile_file
+from profiler.generation import generate
+from profiler.options import quiet_option
+from profiler.run import pasteable
+from profiler.service_options import force_option
+from profiler.target import target, target_option
+
+
+@click.command("generate")
+@click.argument("profile", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the drop-in here. Default: standard output."
+)
+@force_option
+@target_option
+@click.option("--accept-partial", is_flag=True, help="Make a drop-in although the recording lost something.")
+@quiet_option
+def command(profile: Path, output: Path | None, force: bool, systemd: int | None, accept_partial: bool) -> None:
+    """Cut the tightest drop-in that everything in a profile survives.
+
+    \b
+    Example:
+      unit-tailor generate nginx.profile -o nginx.conf
+    """
+    recorded = profile_file.read_profile(profile)
+    generated = generate(recorded, target(systemd), accept_partial=accept_partial)
+    if output is None:
+        click.echo(generated.text, nl=False)
+        return
+    profile_file.write_text(output, generated.text, mode=0o644, force=force)
+    click.echo(f"wrote {len(generated.drop_in.settings)} settings to {output}", err=True)
+    click.echo(f"next: {pasteable(['unit-tailor', 'replay', str(profile), str(output)])}", err=True)

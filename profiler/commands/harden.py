@@ -1,0 +1,101 @@
+"""unit-tailor harden"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policy.replay import replay
+from profiler import profile_file, progress
+from profiler.commands.record import conclude
+from profiler.errors import ExitCode
+from profiler.generation import generate
+from profiler.host import read_host_facts
+from profiler.machine import Machine
+from profiler.machine_choice import MachineChoice, machine_options
+from profiler.messages import denials_in_words, installation_advice, replay_summary, verdict_in_words
+from profiler.options import quiet_option
+from profiler.record import record_unit
+from profiler.service_options import duration_option, force_option, workload_option
+from profiler.unit.unit import Unit, full_name
+from profiler.unit.workload import Workload
+from profiler.validate.validation import validate
+
+
+@click.command("harden")
+@click.argument("unit")
+@workload_option
+@duration_option
+@click.option(
+    "-o",
+    "--output-directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where UNIT.conf and UNIT.profile go. Default: this directory.",
+)
+@force_option
+@click.option("--accept-partial", is_flag=True, help="Go on although the recording lost something.")
+@machine_options
+@quiet_option
+def command(unit: str, workload: Workload | None, machine_choice: MachineChoice, **options: Any) -> int:
+    """Record a service, cut its drop-in, replay it and validate it by a restart: everything in one go.
+
+    Leaves UNIT.profile and UNIT.conf. Exits 0 with a validated drop-in, 3 if it does not fit.
+
+    \b
+    Example:
+      unit-tailor harden nginx --workload ./use-nginx.sh
+      unit-tailor harden redis-server --twin --package redis-server --package redis-tools --workload ./use-redis.sh
+    """
+    base = full_name(unit).removesuffix(".service")
+    profile_path, drop_in_path = (options["output_directory"] / f"{base}.{kind}" for kind in ("profile", "conf"))
+    for path in (profile_path, drop_in_path):
+        profile_file.check_writable(path, force=options["force"])
+    with machine_choice.machine() as machine:
+        study = _study(machine, unit)
+        host = read_host_facts(machine)
+        with progress.step(f"recording {study.name}") as step:
+            recorded = record_unit(study, workload=workload, serving_for=options["serving_for"], announce=step.detail)
+    status = conclude(recorded, profile_path, force=options["force"], accept_failed=False, next_command=False)
+    if status == ExitCode.INTERRUPTED:
+        return status
+    with progress.step("cutting the drop-in"):
+        generated = generate(recorded.profile, host, accept_partial=options["accept_partial"])
+        replayed = replay(recorded.profile, generated.drop_in.assignments, host)
+    profile_file.write_text(drop_in_path, generated.text, mode=0o644, force=options["force"])
+    _say([*(f"blocked: {line}" for line in denials_in_words(replayed.denials)), replay_summary(replayed)])
+    if replayed.denials:
+        return ExitCode.DOES_NOT_FIT
+    # A new twin: it is as fresh as the one that was recorded, so that what is done only once is done again.
+    with machine_choice.machine() as machine, progress.step(f"validating {study.name} under {drop_in_path}") as step:
+        verdict = validate(
+            _study(machine, unit),
+            generated.text,
+            generated.drop_in.assignments,
+            host,
+            workload=workload,
+            before=recorded.profile,
+            announce=step.detail,
+        )
+    _say(verdict_in_words(verdict, study.name))
+    click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
+    if not verdict.fits:
+        return ExitCode.DOES_NOT_FIT
+    for line in installation_advice(study.name, drop_in_path):
+        click.echo(line, err=True)
+    return ExitCode.DONE
+
+
+def _study(machine: Machine, name: str) -> Unit:
+    unit = Unit.load(machine, name)
+    unit.check_may_restart()
+    unit.check_without_ours()
+    return unit
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)

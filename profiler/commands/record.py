@@ -1,0 +1,107 @@
+"""unit-tailor record"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from profiler import profile_file, progress
+from profiler.errors import ExitCode, UsageError
+from profiler.machine_choice import MachineChoice, machine_options
+from profiler.messages import recording_summary
+from profiler.options import quiet_option
+from profiler.record import Recorded, record_command, record_unit
+from profiler.service_options import duration_option, force_option, workload_option
+from profiler.unit.unit import Unit, full_name
+from profiler.unit.workload import Workload
+
+SEPARATOR = "--"
+
+
+class WithCommand(click.Command):
+    """A click command that keeps apart what stands behind ``--``: click itself would mix it with the arguments."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words behind ``--`` away and keep them in ``ctx.meta``."""
+        ours, given, theirs = _split(args)
+        ctx.meta[SEPARATOR] = tuple(theirs) if given else None
+        return super().parse_args(ctx, ours)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show both forms."""
+        return [*super().collect_usage_pieces(ctx), "| -- COMMAND..."]
+
+
+def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
+    if SEPARATOR not in args:
+        return args, False, []
+    place = args.index(SEPARATOR)
+    return args[:place], True, args[place + 1 :]
+
+
+@click.command("record", cls=WithCommand)
+@click.argument("unit", required=False)
+@workload_option
+@duration_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the profile goes. Default: UNIT.profile.")
+@force_option
+@click.option("--accept-failed-workload", is_flag=True, help="Keep the recording even if the workload failed.")
+@machine_options
+@quiet_option
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    unit: str | None,
+    workload: Workload | None,
+    machine_choice: MachineChoice,
+    **options: Any,
+) -> int:
+    """Record what a service does: from its first instruction through start-up, workload, reload and stop.
+
+    UNIT is restarted, used and left as it was found. With "-- COMMAND..." a command is recorded instead.
+
+    \b
+    Examples:
+      unit-tailor record nginx --workload ./use-nginx.sh -o nginx.profile
+      unit-tailor record redis-server --twin --package redis-server --for 30s
+      unit-tailor record -o job.profile -- /usr/local/bin/nightly-job
+    """
+    words = context.meta[SEPARATOR]
+    if (unit is None) == (words is None) or words == ():
+        raise UsageError("say what to record: a unit, or -- and a command", hint="run: unit-tailor record --help")
+    name = full_name(unit) if unit else Path(words[0]).name
+    destination = options["output"] or Path(f"{name.removesuffix('.service')}.profile")
+    profile_file.check_writable(destination, force=options["force"])
+    with machine_choice.machine() as machine:
+        if unit is None:
+            recorded = record_command(machine, words)
+        else:
+            study = Unit.load(machine, unit)
+            study.check_may_restart()
+            study.check_without_ours()
+            with progress.step(f"recording {study.name}") as step:
+                recorded = record_unit(
+                    study, workload=workload, serving_for=options["serving_for"], announce=step.detail
+                )
+    return conclude(recorded, destination, force=options["force"], accept_failed=options["accept_failed_workload"])
+
+
+def conclude(
+    recorded: Recorded, destination: Path, *, force: bool, accept_failed: bool, next_command: bool = True
+) -> int:
+    """Write the profile, say what is in it and what to do next; raise what went wrong unless that is accepted."""
+    if recorded.error is not None:
+        raise recorded.error
+    if recorded.lived.workload_error is not None and not accept_failed:
+        raise recorded.lived.workload_error
+    profile_file.write_profile(destination, recorded.profile, force=force)
+    for line in recording_summary(recorded, destination, next_command=next_command):
+        click.echo(line, err=True)
+    if recorded.lived.interrupted:
+        return ExitCode.INTERRUPTED
+    if recorded.profile.is_partial:
+        return ExitCode.INCOMPLETE
+    return recorded.status if recorded.status > 0 else ExitCode.DONE

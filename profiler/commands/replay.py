@@ -1,0 +1,51 @@
+"""unit-tailor replay"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from policy.replay import replay
+from policy.settings import unknown_directives
+from profiler import profile_file
+from profiler.drop_in_file import read_drop_in
+from profiler.errors import ExitCode
+from profiler.messages import denials_in_words, replay_summary
+from profiler.options import JsonStyle, json_option, quiet_option
+from profiler.replay_document import replay_document
+from profiler.run import pasteable
+from profiler.target import target, target_option
+
+
+@click.command("replay")
+@click.argument("profile", type=click.Path(path_type=Path))
+@click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path))
+@target_option
+@json_option
+@quiet_option
+def command(profile: Path, drop_in: Path, systemd: int | None, json_style: JsonStyle) -> int:
+    """Replay a recording against a drop-in, ours or anybody's: would it have blocked anything?
+
+    Exits 0 if nothing would be blocked, 3 otherwise.
+
+    \b
+    Example:
+      unit-tailor replay nginx.profile nginx.conf
+    """
+    recorded = profile_file.read_profile(profile)
+    parsed = read_drop_in(drop_in)
+    replayed = replay(recorded, parsed.assignments, target(systemd))
+    if json_style is not JsonStyle.OFF:
+        click.echo(json_style.render(replay_document(replayed)))
+    else:
+        for line in denials_in_words(replayed.denials):
+            click.echo(f"blocked: {line}")
+        click.echo(replay_summary(replayed))
+    for name in unknown_directives(parsed.assignments):
+        click.echo(f"not judged: {name}= is not a directive that this model knows", err=True)
+    if replayed.denials:
+        return ExitCode.DOES_NOT_FIT
+    unit = recorded.header.unit.name
+    click.echo(f"next: {pasteable(['unit-tailor', 'validate', unit, str(drop_in)])} --workload COMMAND", err=True)
+    return ExitCode.DONE

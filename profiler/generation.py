@@ -1,0 +1,78 @@
+"""From a profile to the text of a drop-in, with the reason for each line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policy.drop_in_for import drop_in_settings
+from policy.wording import denial_in_words
+
+from policy.decide import Decision, decide
+from policy.drop_in import DropIn, Setting
+from policy.host_facts import HostFacts
+from policy.service_profile import Profile
+from profiler.errors import ExitCode, ToolError
+from profiler.version import VERSION
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A drop-in and how it was decided."""
+
+    decision: Decision
+    drop_in: DropIn
+
+    @property
+    def text(self) -> str:
+        """The drop-in as it is written."""
+        return self.drop_in.render()
+
+
+def generate(profile: Profile, host: HostFacts, *, accept_partial: bool = False) -> Generated:
+    """Return the tightest drop-in for a profile.
+
+    Raises ToolError for a profile without facts, for a partial one unless that is accepted, and if no settings were
+    found under which everything that was recorded is allowed.
+    """
+    check_usable(profile, accept_partial=accept_partial)
+    decision = decide(profile, host)
+    if decision.remaining:
+        raise ToolError(
+            f"no settings allow everything that was recorded: {denial_in_words(decision.remaining[0])}",
+            hint="this is a gap in the model: please report it with the profile",
+        )
+    settings = tuple(
+        Setting(name, value, tuple(comments) if position == 0 else ())
+        for name, values, comments in drop_in_settings(decision, profile, host)
+        for position, value in enumerate(values)
+    )
+    return Generated(decision, DropIn(settings, header(profile, host), VERSION))
+
+
+def check_usable(profile: Profile, *, accept_partial: bool) -> None:
+    """Raise ToolError if a drop-in made from this profile could block what nobody saw."""
+    if not profile.facts:
+        raise ToolError("the profile holds no facts: nothing was recorded", hint="record again, with a --workload")
+    if profile.is_partial and not accept_partial:
+        lost = ", ".join(f"{loss.count} x {loss.kind}" for loss in profile.header.losses)
+        raise ToolError(
+            f"the profile is partial (lost: {lost}): the drop-in could block what was lost",
+            hint="record again, or accept the risk with --accept-partial",
+            exit_code=ExitCode.INCOMPLETE,
+        )
+
+
+def header(profile: Profile, host: HostFacts) -> tuple[str, ...]:
+    """Return the comment lines at the top of a drop-in: for what it was made, and what was not seen."""
+    known = profile.header
+    recorders = ", ".join(known.recorders) or "an unknown recorder"
+    lines = [
+        f"for {known.unit.name} on systemd {host.systemd_version}, from {len(profile.facts)} facts"
+        f" in {len(known.recordings)} recording(s) by {recorders}",
+        "What was recorded is allowed, what was not is not: only what the workload did is covered.",
+    ]
+    if known.unobserved:
+        lines.append(f"not exercised while recording: {', '.join(known.unobserved)}")
+    if profile.is_partial:
+        lines.append("made from a partial profile, by request")
+    return tuple(lines)

@@ -1,0 +1,82 @@
+"""Which machine a command works on: this host where systemd runs, a twin of it elsewhere or when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from profiler.errors import PermissionRefused, UsageError
+from profiler.machine import Host, Machine
+from profiler.progress import step
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class MachineChoice:
+    """What the user asked for: ``twin`` is None where the machine decides."""
+
+    twin: bool | None = None
+    packages: tuple[str, ...] = ()
+
+    @property
+    def is_twin(self) -> bool:
+        """Whether a twin will be used."""
+        return not Host.has_systemd() if self.twin is None else self.twin
+
+    @contextmanager
+    def machine(self) -> Iterator[Machine]:
+        """Yield the machine; a twin is booted for it and gone afterwards.
+
+        Raises PermissionRefused when not root, UsageError for ``--no-twin`` where no systemd runs.
+        """
+        require_root()
+        if self.is_twin:
+            from profiler.twin import up
+
+            with up(packages=self.packages, announce=step) as twin:
+                yield twin
+            return
+        if self.packages:
+            raise UsageError("--package goes with a twin only: nothing is installed on this host", hint="add --twin")
+        if not Host.has_systemd():
+            raise UsageError("systemd is not running on this host", hint="leave out --no-twin: a twin has one")
+        yield Host()
+
+
+def require_root() -> None:
+    """Raise PermissionRefused unless this process is root."""
+    if os.geteuid() != 0:
+        raise PermissionRefused(
+            "studying a service needs root: it is traced and restarted", hint="run the same command with sudo"
+        )
+
+
+def machine_options(command: Command) -> Command:
+    """Add ``--twin/--no-twin`` and ``--package``, handed to the command as ``machine_choice: MachineChoice``."""
+
+    def with_choice(*arguments: Any, twin: bool | None, packages: tuple[str, ...], **options: Any) -> Any:
+        return command(*arguments, machine_choice=MachineChoice(twin, packages), **options)
+
+    with_choice.__name__ = command.__name__
+    with_choice.__doc__ = command.__doc__
+    with_choice.__dict__.update(command.__dict__)
+    package = click.option(
+        "--package",
+        "packages",
+        multiple=True,
+        metavar="NAME",
+        help="Install this Debian package in the twin (not on the host). May be repeated.",
+    )
+    twin = click.option(
+        "--twin/--no-twin",
+        default=None,
+        help="Work in a throwaway twin of this machine, or not. Default: a twin where systemd is not running.",
+    )
+    decorated: Any = package(twin(with_choice))
+    return decorated  # type: ignore[no-any-return]

@@ -1,0 +1,41 @@
+"""A replay's verdict as a JSON document."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from policy.wording import behaviour_in_words
+
+from policy.replay import Replayed
+from policy.sandbox.denial import Denial
+
+SCHEMA_VERSION = 1
+
+
+def replay_document(replayed: Replayed) -> dict[str, object]:
+    """Return the document that ``replay --json`` prints."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "judged": replayed.judged,
+        "blocked": [denial_document(denial) for denial in replayed.blocked],
+        "changed": [denial_document(denial) for denial in replayed.changed],
+    }
+
+
+def denial_document(denial: Denial) -> dict[str, object]:
+    """Return one denial: the fact, the setting to blame, and what the service would see."""
+    fact = denial.fact
+    return {
+        "kind": type(fact.behaviour).__name__,
+        "behaviour": dataclasses.asdict(fact.behaviour),
+        "words": behaviour_in_words(fact.behaviour),
+        "recorded_outcome": fact.outcome,
+        "outcome": denial.outcome,
+        "directive": denial.directive,
+        "setting": denial.setting,
+        "note": denial.note,
+        "phase": fact.phase,
+        "exec_line": fact.exec_line,
+        "user": fact.user,
+        "evidence": fact.evidence,
+    }

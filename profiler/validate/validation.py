@@ -1,0 +1,72 @@
+"""Validation: the service lives a whole life under a drop-in, recorded again, and what the drop-in denied is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from policy.compare import denied_under
+from policy.host_facts import HostFacts
+from policy.sandbox.denial import Denial
+from policy.service_profile import Profile
+from policy.settings import Assignment
+from profiler.record import record_unit
+from profiler.unit.exposure import exposure
+from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+from profiler.validate.trial import on_trial
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the service works under the drop-in: ``problem`` says what does not, ``denials`` what was refused.
+
+    ``exposure_before`` and ``exposure_after`` are systemd-analyze's levels, 0.0 to 10.0.
+    """
+
+    problem: str = ""
+    denials: tuple[Denial, ...] = ()
+    warnings: tuple[str, ...] = ()
+    exposure_before: float = 10.0
+    exposure_after: float = 10.0
+    kept: bool = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing was blocked and the service did all it should."""
+        return not self.problem and not self.denials
+
+
+def validate(
+    unit: Unit,
+    text: str,
+    assignments: Sequence[Assignment],
+    host: HostFacts,
+    *,
+    workload: Workload | None = None,
+    before: Profile | None = None,
+    keep: bool = False,
+    announce: Callable[[str], None] = lambda _text: None,
+) -> Verdict:
+    """Test a drop-in by a restart under systemd, with the workload; afterwards the unit has its own settings again.
+
+    ``before`` is a recording of the same use without the drop-in: with it, more failures can be told from those that
+    the service always has. ``keep`` leaves the drop-in in force until the next boot if it fits.
+    Raises ToolError if the trial cannot be made.
+    """
+    level_before = exposure(unit.machine, unit.name)
+    with on_trial(unit, text) as trial:
+        level_after = exposure(unit.machine, unit.name)
+        problem, under = _live(unit, workload, announce)
+        denials = denied_under(assignments, under, host, before)
+        verdict = Verdict(problem, denials, trial.warnings, level_before, level_after, kept=keep)
+        trial.keep = keep and verdict.fits
+    return verdict
+
+
+def _live(unit: Unit, workload: Workload | None, announce: Callable[[str], None]) -> tuple[str, Profile]:
+    recorded = record_unit(unit, workload=workload, announce=announce)
+    if recorded.lived.interrupted:
+        raise KeyboardInterrupt
+    error = recorded.error or recorded.lived.workload_error
+    return error.message if error else recorded.lived.health.problem, recorded.profile
