@@ -175,7 +175,7 @@ class PersonalityChanged:
 
 @dataclass(frozen=True)
 class SchedulingSet:
-    """A scheduling policy was asked for: ``call`` sched_setscheduler or sched_setattr, ``policy`` such as SCHED_FIFO."""
+    """A scheduling policy was asked for: ``call`` sched_setscheduler or sched_setattr, ``policy`` like SCHED_FIFO."""
 
     call: str
     policy: str

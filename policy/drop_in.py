@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from policy import unit_file
-from policy.unit_file import Assignment, Problem, UnitFile, assignment_line, comment_line
+from policy.unit_file import Assignment, Comment, Problem, UnitFile, assignment_line, comment_line
 
 SECTIONS = frozenset({"Unit", "Service", "Install"})
 """The sections of a service unit (systemd.service(5)); those beginning with ``X-`` systemd skips silently."""
@@ -127,10 +128,10 @@ def _from_unit_file(unit: UnitFile, data: bytes) -> DropIn:
     first = unit.comments[0] if unit.comments and unit.comments[0].line == 1 else None
     match = _FIRST_LINE.fullmatch(first.text) if first else None
     start = unit.sections[0].line
-    header = [one.text for one in unit.comments if one.line < start and not (match and one is first)]
+    header = [one for one in unit.comments if one.line < start and not (match and one is first)]
     return DropIn(
         settings=_settings(unit),
-        header=tuple(map(_without_blank, header)),
+        header=_texts(header),
         tool_version=match[1] if match else "unknown",
         elsewhere=tuple(one for one in unit.assignments_in_order if one.section != "Service"),
         problems=_unknown_sections(unit),
@@ -143,14 +144,20 @@ def _settings(unit: UnitFile) -> tuple[Setting, ...]:
     """Give each setting the comments between it and whatever stands above it."""
     marks = sorted({section.line for section in unit.sections} | {one.line for one in unit.assignments_in_order})
     above = dict(zip(marks[1:], marks[:-1], strict=True))
+    lines = [comment.line for comment in unit.comments]
     return tuple(
-        Setting(one.name, one.value, _comments_between(unit, above[one.line], one.line), one.line)
+        Setting(
+            one.name,
+            one.value,
+            _texts(unit.comments[bisect(lines, above[one.line]) : bisect(lines, one.line)]),
+            one.line,
+        )
         for one in unit.assignments("Service")
     )
 
 
-def _comments_between(unit: UnitFile, start: int, end: int) -> tuple[str, ...]:
-    return tuple(_without_blank(comment.text) for comment in unit.comments if start < comment.line < end)
+def _texts(comments: Iterable[Comment]) -> tuple[str, ...]:
+    return tuple(_without_blank(comment.text) for comment in comments)
 
 
 def _without_blank(comment: str) -> str:

@@ -132,11 +132,12 @@ def _physical_lines(text: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _logical_lines(text: bytes, reader: _Reader) -> Iterator[tuple[int, bytes]]:
     """Join continued lines, give comments to the reader, and stop at a line that is too long."""
-    joined: bytes | None = None
+    parts: list[bytes] = []  # the lines so far that belong together
+    length = 0
     number = 0
     marked = False
     for number, physical in _physical_lines(text):
-        if len(physical) >= LINE_LIMIT or len(joined or b"") + len(physical) > LINE_LIMIT:
+        if len(physical) >= LINE_LIMIT or length + len(physical) > LINE_LIMIT:
             reader.problems.append(Problem(number, "the line is longer than 1 MiB", stops=True))
             return
         bare = physical.lstrip(_WHITESPACE_BYTES)
@@ -147,14 +148,14 @@ def _logical_lines(text: bytes, reader: _Reader) -> Iterator[tuple[int, bytes]]:
         if not marked and line.startswith(_BYTE_ORDER_MARK):
             marked = True
             line = line.removeprefix(_BYTE_ORDER_MARK)
-        joined = line if joined is None else joined + line
-        if _ends_in_backslash(joined):
-            joined = joined[:-1] + b" "
+        if _ends_in_backslash(line):
+            parts.append(line[:-1] + b" ")
+            length += len(line)
             continue
-        yield number, joined
-        joined = None
-    if joined is not None:
-        yield number + 1, joined
+        yield number, b"".join([*parts, line])
+        parts, length = [], 0
+    if parts:
+        yield number + 1, b"".join(parts)
 
 
 def _ends_in_backslash(line: bytes) -> bool:

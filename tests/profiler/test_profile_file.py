@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -50,11 +51,12 @@ def test_the_mode_does_not_depend_on_the_umask(tmp_path: Path) -> None:
 def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("precious")
-    for attempt in (lambda: profile_file.write_text(path, "new"), lambda: profile_file.check_writable(path)):
-        with pytest.raises(UsageError, match="File exists") as error:
-            attempt()
-        assert "--force" in error.value.hint
-        assert error.value.exit_code == ExitCode.USAGE
+    with pytest.raises(UsageError, match="File exists") as error:
+        profile_file.write_text(path, "new")
+    assert "--force" in error.value.hint
+    assert error.value.exit_code == ExitCode.USAGE
+    with pytest.raises(UsageError, match="File exists"):
+        profile_file.check_writable(path)
     assert path.read_text() == "precious"
     profile_file.check_writable(path, force=True)
     assert path.read_text() == "precious"
@@ -139,21 +141,20 @@ def test_a_directory_is_no_file(path: Path) -> None:
         profile_file.write_text(path, "x", force=True)
 
 
-def test_a_directory_of_others_needs_rights(tmp_path: Path) -> None:
+def test_a_directory_of_others_needs_rights() -> None:
     require(os.geteuid() == 0, "not root: no second user to be")
-    (tmp_path / "secret").write_text("x")
-    tmp_path.chmod(0o755)
-    (tmp_path / "secret").chmod(0o600)
-    for directory in (tmp_path.parent, tmp_path.parent.parent):
+    with tempfile.TemporaryDirectory(prefix="unit-tailor-test-") as name:
+        directory = Path(name)
         directory.chmod(0o755)
-    os.seteuid(65534)
-    try:
-        with pytest.raises(PermissionRefused, match="Permission denied") as refused:
-            profile_file.write_text(tmp_path / "a", "x")
-        with pytest.raises(UsageError, match="Permission denied") as unreadable:
-            profile_file.read_profile(tmp_path / "secret")
-    finally:
-        os.seteuid(0)
+        (directory / "secret").touch(mode=0o600)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(PermissionRefused, match="Permission denied") as refused:
+                profile_file.write_text(directory / "a", "x")
+            with pytest.raises(UsageError, match="Permission denied") as unreadable:
+                profile_file.read_profile(directory / "secret")
+        finally:
+            os.seteuid(0)
     assert refused.value.exit_code == ExitCode.PERMISSION
     assert "sudo" in refused.value.hint
     assert "readable" in unreadable.value.hint
