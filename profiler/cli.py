@@ -19,7 +19,7 @@ import click
 from profiler import standard_streams
 from profiler.command_folder import CommandFolder
 from profiler.errors import ExitCode, ToolError
-from profiler.installation import ensure_own_policy
+from profiler.installation import ensure_own_policy, explain
 from profiler.options import quiet_option
 from profiler.standard_streams import OutputClosed
 from profiler.terminal import Style, printable, styled
@@ -88,6 +88,8 @@ def _invoke(arguments: Sequence[str]) -> int:
             result = group.invoke(context)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
+    except ImportError as error:
+        raise explain(error) or error from None
     return int(result) if isinstance(result, int) else ExitCode.DONE
 
 

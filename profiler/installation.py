@@ -34,6 +34,18 @@ def ensure_own_policy() -> None:
         raise _in_the_way(ours)
 
 
+def explain(error: ImportError) -> ToolError | None:
+    """Return what to tell the user if it was a part of ``policy`` that could not be imported, else None.
+
+    Another distribution can overwrite single files of ours; then the package looks whole from outside.
+    """
+    if (error.name or "").partition(".")[0] != "policy":
+        return None
+    return ToolError(
+        f"a part of unit-tailor's own policy package is missing or was overwritten: {error.msg}", hint=_reinstall()
+    )
+
+
 def _find_policy() -> importlib.machinery.ModuleSpec | None:
     try:
         return importlib.util.find_spec("policy")

@@ -147,6 +147,17 @@ def test_a_distribution_that_overwrote_our_package_is_a_clear_error(
     _expect_a_clear_error(command("--version"), ours)
 
 
+def test_a_part_of_ours_that_was_overwritten_is_a_clear_error(command: Command, environment: Path) -> None:
+    overwritten = _packages(environment) / "policy" / "capability_names.py"
+    overwritten.write_text("'''Somebody else's names.'''\n")
+    shown = command("doctor")
+    assert shown.returncode == 1
+    error, hint = shown.stderr.splitlines()
+    assert error.startswith("error: a part of unit-tailor's own policy package is missing or was overwritten: ")
+    assert str(overwritten) in error
+    assert hint.startswith("hint:  ")
+
+
 def test_a_distribution_that_took_our_files_with_it_is_a_clear_error(
     command: Command, environment: Path, tmp_path: Path
 ) -> None:

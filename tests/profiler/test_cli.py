@@ -88,6 +88,15 @@ def test_a_bug_keeps_its_traceback_and_says_that_it_is_one(
     assert "\x1b" not in shown
 
 
+def test_a_missing_module_that_is_not_of_policy_is_a_bug(
+    fail_with: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fail_with(ModuleNotFoundError("No module named 'profiler.nothing'", name="profiler.nothing")) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert "this is a bug" in shown
+
+
 def test_a_broken_pipe_elsewhere_is_not_taken_for_a_bored_reader(
     fail_with: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
