@@ -125,7 +125,8 @@ class DeviceControl:
             return None
         match fact.behaviour:
             case PathUse(kind=FileKind.CHARACTER | FileKind.BLOCK, access=access) as use if access in _RIGHTS:
-                allowed = self.allows(use.kind, use.path, use.device, _RIGHTS[access])
+                spellings = {use.path, use.through or use.path}
+                allowed = any(self.allows(use.kind, path, use.device, _RIGHTS[access]) for path in spellings)
             case DeviceNodeMade() as made:
                 allowed = self.allows(made.kind, made.path, made.device, "m")
             case _:

@@ -1,0 +1,183 @@
+"""The directives of systemd.exec(5) that mount something else at a path: TemporaryFileSystem= and BindPaths=."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from policy.behaviour import Access, Fact, FileKind, PathUse
+from policy.directives.base import Directive, Evidence
+from policy.host_facts import HostFacts
+from policy.path_encoding import (
+    MalformedWords,
+    UnknownSpecifier,
+    expand_specifiers,
+    inexpressible_because,
+    simplify,
+    split_words,
+    system_specifiers,
+)
+from policy.sandbox.mount_entry import Mode, MountEntry
+from policy.sandbox.sandbox import Sandbox
+
+MANUAL = "systemd.exec(5), Sandboxing"
+
+
+def _assignment_words(assignments: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of all lines since the last empty one, still quoted as they were written."""
+    words: list[str] = []
+    for assignment in assignments:
+        if not assignment.strip():
+            words = []
+            continue
+        words.extend(_quoted_words(assignment))
+    return tuple(words)
+
+
+def _quoted_words(assignment: str) -> list[str]:
+    """Split at white space outside of quotes, keeping quotes and backslashes for the second pass at the colons."""
+    words: list[str] = []
+    current, quote, escaped = "", "", False
+    for character in assignment:
+        if escaped:
+            current, escaped = current + character, False
+        elif character == "\\":
+            current, escaped = current + character, True
+        elif quote:
+            quote = "" if character == quote else quote
+            current += character
+        elif character in " \t\n\r":
+            words.append(current)
+            current = ""
+        else:
+            quote = character if character in "\"'" else ""
+            current += character
+    words.append("" if quote or escaped else current)
+    return [word for word in words if word]
+
+
+@dataclass(frozen=True)
+class WordListDirective(Directive, abstract=True):
+    """A list of ``path:option`` words, kept as written."""
+
+    manual: ClassVar = MANUAL
+
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:  # noqa: ARG003  # the same in all versions
+        """Append the words of each line; an empty line resets the list."""
+        return cls(_assignment_words(assignments))
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003
+        """Propose nothing: the unit's own list stays."""
+        return ()
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and one line for each word."""
+        return ("", *self.words) if self.words else ()
+
+    def intersected(self, own: Self) -> Self:
+        """Keep the unit's own list."""
+        return own
+
+    def fields(self, word: str, sandbox: Sandbox) -> tuple[str, ...]:
+        """Return the parts of a word between colons, specifiers expanded; nothing if systemd ignores the word."""
+        try:
+            parts = split_words(word, separators=":", keep_empty=True)
+            return tuple(expand_specifiers(part, system_specifiers(sandbox.unit.name)) for part in parts)
+        except (MalformedWords, UnknownSpecifier):
+            return ()
+
+
+@dataclass(frozen=True)
+class TemporaryFileSystem(WordListDirective):
+    """Mounts an empty tmpfs over the listed paths.
+
+    Facts: uses below them, except of what BindPaths= brings back. What the service writes there is lost at its end,
+    which is what the option is for and not counted as a denial.
+    """
+
+    since: ClassVar = {"": 238}
+    summary: ClassVar = "covers the listed paths with an empty file system"
+    denied_examples: ClassVar = {
+        "/srv/example:ro": Fact(PathUse("/srv/example/file", Access.READ, FileKind.REGULAR)),
+    }
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Add an entry for each path."""
+        name = type(self).__name__
+        for word in self.words:
+            path, *options = self.fields(word, sandbox) or ("",)
+            if inexpressible_because(path):
+                continue
+            setting = f"{name}={word}"
+            chosen = ",".join(options).split(",")
+            sandbox.mounts.separate(name, setting)
+            sandbox.mounts.add(
+                MountEntry(
+                    simplify(path),
+                    Mode.TEMPORARY,
+                    name,
+                    setting,
+                    read_only="ro" in chosen,
+                    permissions=next((int(mode[5:], 8) for mode in chosen if _is_mode(mode)), 0o755),
+                )
+            )
+
+
+def _is_mode(option: str) -> bool:
+    return option.startswith("mode=") and option[5:].isdigit() and not set(option[5:]) - set("01234567")
+
+
+@dataclass(frozen=True)
+class BindPaths(WordListDirective):
+    """Mounts files and directories from elsewhere at the listed paths, writable.
+
+    Opens more than it denies: what is bound is visible below hidden paths. Facts: rename and link across its border
+    (EXDEV). Not judged: what the source holds where it differs from the destination. An empty BindPaths= resets
+    BindReadOnlyPaths= as well, and the reverse; here each resets only itself.
+    """
+
+    since: ClassVar = {"": 233}
+    summary: ClassVar = "mounts files from elsewhere at the listed paths"
+    denied_examples: ClassVar = {
+        "/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY)),
+    }
+    read_only: ClassVar[bool] = False
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Add an entry for each destination."""
+        name = type(self).__name__
+        for word in self.words:
+            source, *rest = self.fields(word, sandbox) or ("",)
+            optional = source.startswith("-")
+            destination = rest[0] if rest and rest[0] else source.removeprefix("-")
+            if inexpressible_because(source.removeprefix("-")) or inexpressible_because(destination):
+                continue
+            setting = f"{name}={word}"
+            sandbox.mounts.separate(name, setting)
+            sandbox.mounts.add(
+                MountEntry(
+                    simplify(destination),
+                    Mode.BIND,
+                    name,
+                    setting,
+                    ignore_missing=optional,
+                    read_only=self.read_only,
+                )
+            )
+
+
+@dataclass(frozen=True)
+class BindReadOnlyPaths(BindPaths):
+    """Mounts files and directories from elsewhere at the listed paths, read-only. Facts: as BindPaths=, and writes."""
+
+    since: ClassVar = {"": 233}
+    summary: ClassVar = "mounts files from elsewhere at the listed paths, read-only"
+    denied_examples: ClassVar = {
+        "/srv/example": Fact(PathUse("/srv/example/file", Access.WRITE, FileKind.REGULAR)),
+    }
+    read_only: ClassVar[bool] = True

@@ -1,0 +1,281 @@
+"""The directives of systemd.exec(5) about the file system as a whole: "Paths" and "Sandboxing"."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from policy.behaviour import Access, Fact, FileKind, Mounted, PathUse
+from policy.directives import bind_paths  # noqa: F401  # registers its directives with this section
+from policy.directives.base import Directive, Evidence
+from policy.directives.choice import Choice
+from policy.directives.writable_paths import made_if_missing, writable_lists
+from policy.host_facts import HostFacts
+from policy.path_encoding import (
+    PathEntry,
+    UnknownSpecifier,
+    decode_path_list,
+    encode_path,
+    expand_specifiers,
+    system_specifiers,
+)
+from policy.sandbox.mount_entry import Mode, MountEntry, is_below
+from policy.sandbox.sandbox import Sandbox
+
+MANUAL = "systemd.exec(5), Sandboxing"
+
+_SYSTEM = ("/usr", "/boot", "/efi")
+_SPLIT_SYSTEM = ("/lib", "/lib64", "/bin", "/sbin")
+_KERNEL_TREES = ("/proc", "/sys", "/dev")
+_HOMES = ("/home", "/run/user", "/root")
+
+_LETTERS = {letter: f"%{letter}" for letter in map(chr, range(ord("A"), ord("z") + 1)) if letter.isalpha()}
+# Decoding with these keeps specifiers as they stand; which values they have is known when the unit is known.
+
+
+@dataclass(frozen=True)
+class ProtectSystem(Choice):
+    """Makes the operating system's directories, or with ``strict`` everything, read-only.
+
+    Facts: every write-like use of a path, failed ones included, because a read-only mount may answer EROFS where
+    something else was answered before. Not judged: writes inside of an io_uring; where one was used, nothing is
+    proposed.
+    """
+
+    since: ClassVar = {"yes": 214, "full": 214, "strict": 232}
+    order: ClassVar = ("no", "yes", "full", "strict")
+    manual: ClassVar = MANUAL
+    summary: ClassVar = "makes the file system read-only, except what is listed in ReadWritePaths="
+    denied_examples: ClassVar = {
+        "yes": Fact(PathUse("/usr/share/example", Access.CREATE, FileKind.REGULAR)),
+        "full": Fact(PathUse("/etc/example.conf", Access.WRITE, FileKind.REGULAR)),
+        "strict": Fact(PathUse("/srv/example", Access.DELETE, FileKind.REGULAR)),
+    }
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose all values, unless file operations inside of an io_uring may have gone unseen."""
+        return [] if evidence.uses_rings else super().candidates(evidence)
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Mount read-only; DynamicUser= implies strict. The unit's own directories are bound writable in any case."""
+        if sandbox.unit.dynamic_user and self.value != "strict":
+            dataclasses.replace(self, value="strict")._protect(sandbox, "DynamicUser=yes")
+        elif self.value != self.default():
+            self.enforce(sandbox)
+        sandbox.mounts.add(*(MountEntry(path, Mode.BIND) for path in sandbox.unit.writable_directories))
+
+    def enforce(self, sandbox: Sandbox) -> None:
+        """Add the table of ``protect_system_{yes,full,strict}_table``."""
+        self._protect(sandbox, self.setting)
+
+    def _protect(self, sandbox: Sandbox, setting: str) -> None:
+        name = type(self).__name__
+        sandbox.mounts.separate(name, setting)
+        if self.value == "strict":
+            sandbox.mounts.add(MountEntry("/", Mode.READ_ONLY, name, setting))
+            for path in (*_KERNEL_TREES, *_HOMES):
+                sandbox.mounts.add(MountEntry(path, Mode.IMPLICIT_READ_WRITE, name, setting, ignore_missing=True))
+            return
+        etc = ("/etc",) if self.value == "full" else ()
+        split = _SPLIT_SYSTEM if sandbox.host.systemd_version < 255 else ()
+        for path in (*_SYSTEM, *etc, *split):
+            sandbox.mounts.add(MountEntry(path, Mode.READ_ONLY, name, setting, ignore_missing=True))
+
+
+@dataclass(frozen=True)
+class PrivateMounts(Choice):
+    """Gives the service a mount namespace of its own, and nothing else.
+
+    Facts: successful changes of the mount table in the service's first mount namespace: they no longer reach the
+    host, without any errno.
+    """
+
+    since: ClassVar = {"yes": 239}
+    manual: ClassVar = MANUAL
+    summary: ClassVar = "keeps mounts of the service from the host"
+    denied_examples: ClassVar = {"yes": Fact(Mounted("mount", "/mnt/example"))}
+
+    def enforce(self, sandbox: Sandbox) -> None:
+        """Ask for the namespace."""
+        sandbox.mounts.separate(type(self).__name__, self.setting)
+
+
+@dataclass(frozen=True)
+class PathListDirective(Directive, abstract=True):
+    """A list of paths, each with an optional ``-`` in front; an empty assignment resets the list.
+
+    Paths are kept as in the unit file, with ``%`` doubled and specifiers in place, and expanded for the unit that the
+    directive contributes to.
+    """
+
+    manual: ClassVar = MANUAL
+    mode: ClassVar[Mode]
+
+    entries: tuple[PathEntry, ...] = ()
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:  # noqa: ARG003  # the same in all versions
+        """Merge as ``config_parse_namespace_path_strv`` does: append, or start again at an empty line."""
+        entries: list[PathEntry] = []
+        for assignment in assignments:
+            if not assignment.strip():
+                entries = []
+            else:
+                entries.extend(decode_path_list(assignment.replace("%%", "%%%%"), _LETTERS).entries)
+        return cls(tuple(dict.fromkeys(entries)))
+
+    @classmethod
+    def of(cls, paths: Iterable[tuple[str, bool]]) -> Self:
+        """Return the directive for real paths, each with whether it may be missing."""
+        return cls(tuple(PathEntry(path.replace("%", "%%"), may_be_missing) for path, may_be_missing in paths))
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # lists from facts override it
+        """Propose nothing: which paths a service has no business with is not for a recording to say."""
+        return ()
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Add an entry for each path; RootDirectory= is not modelled, so ``+`` makes no difference."""
+        name = type(self).__name__
+        specifiers = system_specifiers(sandbox.unit.name)
+        for entry in self.entries:
+            try:
+                path = expand_specifiers(entry.path, specifiers)
+            except UnknownSpecifier:
+                continue
+            setting = f"{name}={written(entry, name)}"
+            sandbox.mounts.separate(name, setting)
+            sandbox.mounts.add(MountEntry(path, self.mode, name, setting, ignore_missing=entry.ignore_missing))
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and one line for each path."""
+        name = type(self).__name__
+        return ("", *(written(entry, name) for entry in self.entries)) if self.entries else ()
+
+    def intersected(self, own: Self) -> Self:
+        """Keep what the unit has as well: these lists take away, so the longer one is the stricter one."""
+        return type(self)(tuple(dict.fromkeys((*own.entries, *self.entries))))
+
+    def strictness(self) -> int:
+        """Return the number of paths."""
+        return len(self.entries)
+
+
+def written(entry: PathEntry, directive: str) -> str:
+    """Return an entry as it stands in a unit file."""
+    prefix = ("-" if entry.ignore_missing else "") + ("+" if entry.beneath_root else "")
+    return prefix + encode_path(entry.path, directive).replace("%%", "%")
+
+
+@dataclass(frozen=True)
+class ReadWritePaths(PathListDirective):
+    """Lists what stays writable below a read-only mount: a directory for what is made, removed or replaced in it.
+
+    Facts: the write-like uses that ProtectSystem= would refuse. Every entry is a mount of its own: rename and link
+    between two of them fail with EXDEV, so names that are joined share an entry; the entry itself cannot be removed
+    or replaced, so it is the directory of the name.
+    """
+
+    since: ClassVar = {"": 231}
+    mode: ClassVar = Mode.READ_WRITE
+    summary: ClassVar = "lists what stays writable"
+    denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose what ProtectSystem=strict needs, or else what its looser values need."""
+        if not evidence.start_up_observed or evidence.uses_rings:
+            return []
+        protections = [
+            ProtectSystem(word) for word in reversed(ProtectSystem.known_words(evidence.host)) if word != "no"
+        ]
+        return [cls.of(paths) for paths in writable_lists(evidence, protections)]
+
+    def intersected(self, own: Self) -> Self:
+        """Keep what is writable in both: the narrower of two paths of which one is above the other.
+
+        Without a list of its own the unit may have everything writable; ``candidates`` asks its mounts.
+        """
+        if not own.entries:
+            return self
+        narrower = [entry for entry in self.entries if any(_covers(other, entry) for other in own.entries)]
+        narrower += [other for other in own.entries if any(_covers(entry, other) for entry in self.entries)]
+        return type(self)(tuple(dict.fromkeys(narrower)))
+
+    def strictness(self) -> int:
+        """Return 0: what is writable has no order by number."""
+        return 0
+
+    def elements(self) -> tuple[str, ...]:
+        """Return the paths as written."""
+        return tuple(written(entry, type(self).__name__) for entry in self.entries)
+
+    def without(self, element: str) -> Self:
+        """Leave one path out."""
+        return type(self)(tuple(entry for entry in self.entries if written(entry, type(self).__name__) != element))
+
+    def kept_because(self, element: str, evidence: Evidence) -> str:
+        """Name the directories that the service would have to make after a boot."""
+        paths = [entry.path for entry in self.entries if written(entry, type(self).__name__) == element]
+        made = [made for path in paths for made in made_if_missing(evidence, path.replace("%%", "%"))]
+        return f"the service makes {made[0]!a} if it is missing, and a boot removes it" if made else ""
+
+
+def _covers(outer: PathEntry, inner: PathEntry) -> bool:
+    return outer.path == inner.path or is_below(inner.path, outer.path)
+
+
+@dataclass(frozen=True)
+class ReadOnlyPaths(PathListDirective):
+    """Makes the listed paths read-only. Facts: write-like uses below them. Never proposed: strict covers more."""
+
+    since: ClassVar = {"": 231}
+    mode: ClassVar = Mode.READ_ONLY
+    summary: ClassVar = "makes the listed paths read-only"
+    denied_examples: ClassVar = {
+        "/srv/example": Fact(PathUse("/srv/example/file", Access.WRITE, FileKind.REGULAR)),
+    }
+
+
+@dataclass(frozen=True)
+class InaccessiblePaths(PathListDirective):
+    """Covers the listed paths with something empty that nobody may open.
+
+    Facts: every use of or below them. Entries below an inaccessible path are dropped by systemd without a word.
+    """
+
+    since: ClassVar = {"": 231}
+    mode: ClassVar = Mode.INACCESSIBLE
+    summary: ClassVar = "hides the listed paths"
+    denied_examples: ClassVar = {
+        "/srv/example": Fact(PathUse("/srv/example/file", Access.READ, FileKind.REGULAR)),
+    }
+
+
+@dataclass(frozen=True)
+class NoExecPaths(PathListDirective):
+    """Takes execution away below the listed paths. Facts: execve, and mmap(PROT_EXEC) of libraries."""
+
+    since: ClassVar = {"": 248}
+    mode: ClassVar = Mode.NO_EXECUTE
+    summary: ClassVar = "takes execution of files away below the listed paths"
+    denied_examples: ClassVar = {
+        "/srv/example": Fact(PathUse("/srv/example/tool", Access.EXECUTE, FileKind.REGULAR)),
+    }
+
+
+@dataclass(frozen=True)
+class ExecPaths(PathListDirective):
+    """Gives execution back below the listed paths, where NoExecPaths= took it. Denies nothing by itself."""
+
+    since: ClassVar = {"": 248}
+    mode: ClassVar = Mode.EXECUTE
+    summary: ClassVar = "gives execution back below the listed paths"
+    denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}
+
+    def intersected(self, own: Self) -> Self:
+        """Keep what both give back."""
+        return own if not self.entries else self

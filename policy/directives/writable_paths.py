@@ -1,0 +1,260 @@
+"""Which paths must stay writable: the shortest list under which a protection of the file system changes no fact.
+
+The list is found by asking the mount table itself: what it refuses is added, as the directory of a name that is made,
+removed or replaced and as the object where one is only written in place; names that one call joins get an entry in
+common; then the table is asked again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from policy.behaviour import Access, Fact, FileKind, PathPair, PathUse
+from policy.directives.base import Directive, Evidence
+from policy.path_encoding import inexpressible_because
+from policy.sandbox.mount_entry import Mode, MountEntry, is_below, parent_of
+from policy.sandbox.mount_table import MountTable
+from policy.sandbox.read_only import HAPPENED, NAME_ACCESSES
+from policy.sandbox.sandbox import Sandbox
+from policy.settings import parse_settings
+
+Writable = tuple[str, bool]
+"""A path, and whether it may be missing when the service starts."""
+
+LONGEST_LIST = 50
+"""More entries than this are folded into directories of the service's own, where there are such."""
+
+ROUNDS = 100
+"""Each round widens the list, and there are only so many directories above a path."""
+
+OWN_TREES = (
+    "/var/lib",
+    "/var/log",
+    "/var/cache",
+    "/var/spool",
+    "/var/opt",
+    "/var/www",
+    "/var/games",
+    "/opt",
+    "/srv",
+    "/run",
+)
+"""Directories whose subdirectories belong to one service each, as a rule (hier(7)): files in those come and go."""
+
+VOLATILE_TREE = "/run"
+"""Empty after a boot, so a directory that a service makes if it is missing will be missing (file-hierarchy(7))."""
+
+_NAME = "ReadWritePaths"
+
+
+def writable_lists(evidence: Evidence, protections: Sequence[Directive]) -> list[tuple[Writable, ...]]:
+    """Return the list that each protection needs, in order; protections that no list can save are left out."""
+    search = _Search(evidence)
+    found = [search.list_for(protection) for protection in protections]
+    return [paths for paths in found if paths is not None]
+
+
+def made_if_missing(evidence: Evidence, directory: str) -> tuple[str, ...]:
+    """Return the directories right below this one that a boot removes and that the service makes again."""
+    return tuple(sorted(path for path in _Search(evidence).volatile if parent_of(path) == directory))
+
+
+def is_own_directory(path: str) -> bool:
+    """Whether a directory belongs to one service, as its place in the file system suggests."""
+    return any(is_below(path, tree) for tree in OWN_TREES) and not is_below(path, "/run/user")
+
+
+@dataclass
+class _Search:
+    evidence: Evidence
+
+    @cached_property
+    def own(self) -> dict[str, Directive]:
+        return parse_settings(self.evidence.unit.assignments, self.evidence.host)
+
+    @cached_property
+    def facts(self) -> tuple[Fact, ...]:
+        """The facts about paths that the model can explain under the unit's own settings."""
+        mounts = self._sandbox(*self.own.values()).mounts
+        facts = (*self.evidence.confined(PathUse), *self.evidence.confined(PathPair))
+        return tuple(fact for fact in facts if mounts.judge(fact) is None)
+
+    @cached_property
+    def made(self) -> frozenset[str]:
+        """The names that the service made itself: they may be missing when it starts again."""
+        uses = [fact.behaviour for fact in self.facts if isinstance(fact.behaviour, PathUse) and _happened(fact)]
+        new = {use.path for use in uses if use.access in {Access.CREATE, Access.BIND} or use.created_by_service}
+        return frozenset(new) | self.volatile
+
+    @cached_property
+    def volatile(self) -> frozenset[str]:
+        """Directories in /run that were there already, but that the service would have made."""
+        return frozenset(
+            fact.behaviour.path
+            for fact in self.facts
+            if isinstance(fact.behaviour, PathUse)
+            and fact.outcome == "EEXIST"
+            and fact.behaviour.kind is FileKind.DIRECTORY
+            and is_below(fact.behaviour.path, VOLATILE_TREE)
+        )
+
+    @cached_property
+    def temporary(self) -> tuple[Directive, ...]:
+        """PrivateTmp=yes, where the facts will allow it: then /tmp is writable without an entry."""
+        kind = Directive.registry["PrivateTmp"]
+        for private in kind.candidates(self.evidence):
+            mounts = self._sandbox(private).mounts
+            if all(mounts.judge(fact) is None for fact in self.evidence.facts):
+                return (private,)
+        return ()
+
+    def _sandbox(self, *directives: Directive) -> Sandbox:
+        sandbox = Sandbox(self.evidence.host, self.evidence.unit)
+        for directive in directives:
+            directive.contribute(sandbox)
+        return sandbox
+
+    def list_for(self, protection: Directive) -> tuple[Writable, ...] | None:
+        """Return the paths that must be writable under this protection, ``None`` if no list will do."""
+        replaced = {_NAME, type(protection).__name__}
+        kept = [directive for name, directive in self.own.items() if name not in replaced]
+        protected = self._sandbox(*kept, *self.temporary, protection).mounts
+        wanted: dict[str, bool] = {}
+        for _ in range(ROUNDS):
+            table = _with_writable(protected, wanted)
+            places = self._places_refused(table, type(protection).__name__)
+            if not places:
+                return self._folded(protected, _as_mounted(table, wanted), type(protection).__name__)
+            before = dict(wanted)
+            for place, may_be_missing in places:
+                if place == "/":
+                    return None
+                wanted[place] = wanted.get(place, True) and may_be_missing
+            if wanted == before:
+                return None
+        return None
+
+    def _places_refused(self, table: MountTable, protection: str) -> list[Writable]:
+        places = []
+        for fact in self.facts:
+            denial = table.judge(fact)
+            if denial is not None and denial.directive in {protection, _NAME}:
+                place = _expressible(self._place(fact))
+                places.append((place, not _happened(fact)))
+        return places + [(parent_of(path), False) for path in self.volatile if table.read_only(parent_of(path))]
+
+    def _place(self, fact: Fact) -> str:
+        """Return what to list for a fact."""
+        match fact.behaviour:
+            case PathPair(source=source, target=target):
+                first, second = self._at_start(parent_of(source)), self._at_start(parent_of(target))
+                return _common_directory(first, second)
+            case PathUse() as use:
+                return self._place_of_use(use)
+        return "/"
+
+    def _place_of_use(self, use: PathUse) -> str:
+        directory = parent_of(use.path)
+        if use.access in NAME_ACCESSES or use.kind in _REPLACED_KINDS:
+            return self._at_start(directory)
+        if use.kind is FileKind.REGULAR and is_own_directory(directory):
+            # Rotation and atomic saving replace such files sooner or later, and a missing file stops the unit (226).
+            return self._at_start(directory)
+        return self._at_start(use.path)
+
+    def _at_start(self, path: str) -> str:
+        """Return the path, or the directory above the topmost part of it that the service makes itself."""
+        place = path
+        while path != "/":
+            if path in self.made:
+                place = parent_of(path)
+            path = parent_of(path)
+        return place
+
+    def _folded(self, protected: MountTable, wanted: dict[str, bool], protection: str) -> tuple[Writable, ...]:
+        folded = fold(wanted, LONGEST_LIST)
+        if folded != wanted and self._places_refused(_with_writable(protected, folded), protection):
+            folded = wanted
+        return tuple(sorted(folded.items()))
+
+
+_REPLACED_KINDS = frozenset({FileKind.SYMLINK, FileKind.SOCKET, FileKind.FIFO, FileKind.UNKNOWN})
+# What a service makes anew rather than keeps; and systemd would follow a symlink to what it leads to.
+
+
+def _happened(fact: Fact) -> bool:
+    return fact.outcome in HAPPENED
+
+
+def _with_writable(protected: MountTable, wanted: dict[str, bool]) -> MountTable:
+    table = dataclasses.replace(protected, entries=list(protected.entries), separated_by=list(protected.separated_by))
+    table.add(
+        *(
+            MountEntry(path, Mode.READ_WRITE, _NAME, f"{_NAME}={path}", ignore_missing=missing)
+            for path, missing in wanted.items()
+        )
+    )
+    return table
+
+
+def _as_mounted(table: MountTable, wanted: dict[str, bool]) -> dict[str, bool]:
+    """Leave out what systemd would drop, because it lies below another entry or is writable anyway."""
+    return {
+        path: missing
+        for path, missing in wanted.items()
+        if (mount := table.mounts.get(path)) is not None and mount.directive == _NAME
+    }
+
+
+def _expressible(path: str) -> str:
+    """Return the path, or the nearest directory above it that a unit file can name; only one of the service's own."""
+    original = path
+    while inexpressible_because(path):
+        path = parent_of(path)
+    return path if path == original or is_own_directory(path) else "/"
+
+
+def _common_directory(first: str, second: str) -> str:
+    common = []
+    for one, other in zip(first.split("/"), second.split("/"), strict=False):
+        if one != other:
+            break
+        common.append(one)
+    return "/".join(common) or "/"
+
+
+def fold(wanted: dict[str, bool], limit: int) -> dict[str, bool]:
+    """Replace entries by directories above them, deepest first, until at most ``limit`` are left.
+
+    Never up to a directory that services share: then more entries stay.
+    """
+    folded = dict(wanted)
+    while len(folded) > limit:
+        above = _directory_to_fold(folded)
+        if above is None:
+            break
+        may_be_missing = all(missing for path, missing in folded.items() if is_below(path, above))
+        folded = {path: missing for path, missing in folded.items() if not is_below(path, above)}
+        folded[above] = may_be_missing
+    return folded
+
+
+def _directory_to_fold(paths: Iterable[str]) -> str | None:
+    """Return the deepest directory of a service's own with at least two of these paths below it."""
+    below: dict[str, int] = {}
+    for path in paths:
+        above = parent_of(path)
+        while above != "/":
+            below[above] = below.get(above, 0) + 1
+            above = parent_of(above)
+    eligible = [
+        path for path, count in below.items() if count > 1 and (is_own_directory(path) or _is_configuration(path))
+    ]
+    return max(eligible, key=lambda path: (path.count("/"), path), default=None)
+
+
+def _is_configuration(path: str) -> bool:
+    return is_below(path, "/etc")
