@@ -1,0 +1,248 @@
+"""Looking at the machine while the recording runs: files, links and processes, as the service sees them.
+
+Everything here may be gone or changed by the time it is looked at; then the answer is ``None``, never a guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from policy.behaviour import FileKind
+from profiler.machine import Machine
+from profiler.normalise.birth import birth_time
+from profiler.normalise.credentials import Credentials, Ids, capabilities_in
+
+HEADER_SIZE = 4096
+"""Bytes of a program that are read to find its interpreter."""
+
+_KINDS = {
+    stat.S_IFREG: FileKind.REGULAR,
+    stat.S_IFDIR: FileKind.DIRECTORY,
+    stat.S_IFLNK: FileKind.SYMLINK,
+    stat.S_IFCHR: FileKind.CHARACTER,
+    stat.S_IFBLK: FileKind.BLOCK,
+    stat.S_IFIFO: FileKind.FIFO,
+    stat.S_IFSOCK: FileKind.SOCKET,
+}
+
+
+def kind_of(mode: int) -> FileKind:
+    """Return the type in an st_mode."""
+    return _KINDS.get(stat.S_IFMT(mode), FileKind.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class ObjectStatus:
+    """An object as lstat(2) shows it. ``device`` is "major:minor" of nodes; ``looked_at`` seconds since the epoch."""
+
+    mode: int
+    owner: int
+    group: int
+    device: str = ""
+    looked_at: float = 0.0
+
+    @property
+    def kind(self) -> FileKind:
+        """The type of the object."""
+        return kind_of(self.mode)
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """A living process as /proc/PID/status shows it, and its current directory, if that can be seen."""
+
+    leader: int
+    parent: int
+    credentials: Credentials
+    umask: int = 0o022
+    current_directory: bytes | None = None
+
+
+class ObjectView(Protocol):
+    """What is asked about the machine. ``viewers`` are processes in whose root a path is meant, best first."""
+
+    def status(self, path: bytes, viewers: Sequence[int]) -> ObjectStatus | None:
+        """Return the status of the object at a path without symlinks, ``None`` if there is none."""
+
+    def link_target(self, path: bytes, viewers: Sequence[int]) -> bytes | None:
+        """Return where the symlink at a path leads, ``None`` if there is none."""
+
+    def born(self, path: bytes, viewers: Sequence[int]) -> float | None:
+        """Return when the object at a path was created, ``None`` if nobody knows."""
+
+    def header(self, path: bytes, viewers: Sequence[int]) -> bytes:
+        """Return the first bytes of a regular file, empty if it cannot be read."""
+
+    def attribute(self, path: bytes, name: str, viewers: Sequence[int]) -> bytes | None:
+        """Return an extended attribute, ``None`` if there is none."""
+
+    def forbids_set_uid(self, path: bytes, viewers: Sequence[int]) -> bool:
+        """Whether the file system of a path is mounted nosuid."""
+
+    def process(self, pid: int) -> ProcessStatus | None:
+        """Return a living process."""
+
+    def control_groups(self, pid: int) -> tuple[bytes, ...]:
+        """Return the cgroup paths of a living process."""
+
+    def hard_limits(self, pid: int) -> dict[str, int]:
+        """Return the hard resource limits of a living process by their RLIMIT_ name."""
+
+    def setting(self, name: str, otherwise: int) -> int:
+        """Return a number below /proc/sys."""
+
+
+class MachineObjects:
+    """The objects of a machine, seen through /proc/PID/root of the service's processes."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._root = os.fsencode(machine.root).rstrip(b"/")
+
+    def status(self, path: bytes, viewers: Sequence[int]) -> ObjectStatus | None:
+        """Return the status of the object at a path, see ``ObjectView``."""
+        for place in self._places(path, viewers):
+            with contextlib.suppress(OSError, ValueError):
+                found = os.lstat(place)
+                is_node = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
+                device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if is_node else ""
+                return ObjectStatus(found.st_mode, found.st_uid, found.st_gid, device, time.time())
+        return None
+
+    def link_target(self, path: bytes, viewers: Sequence[int]) -> bytes | None:
+        """Return where the symlink at a path leads, see ``ObjectView``."""
+        for place in self._places(path, viewers):
+            with contextlib.suppress(OSError, ValueError):
+                return os.readlink(place)  # noqa: PTH115
+        return None
+
+    def born(self, path: bytes, viewers: Sequence[int]) -> float | None:
+        """Return when the object at a path was created, see ``ObjectView``."""
+        for place in self._places(path, viewers):
+            with contextlib.suppress(OSError, ValueError):
+                return birth_time(place)
+        return None
+
+    def header(self, path: bytes, viewers: Sequence[int]) -> bytes:
+        """Return the first bytes of a regular file, see ``ObjectView``."""
+        for place in self._places(path, viewers):
+            with contextlib.suppress(OSError, ValueError):
+                # The service may have put a FIFO or a device here meanwhile: never block on it, never follow a link.
+                descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+                try:
+                    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                        return os.pread(descriptor, HEADER_SIZE, 0)
+                finally:
+                    os.close(descriptor)
+        return b""
+
+    def attribute(self, path: bytes, name: str, viewers: Sequence[int]) -> bytes | None:
+        """Return an extended attribute, see ``ObjectView``."""
+        for place in self._places(path, viewers):
+            with contextlib.suppress(OSError, ValueError):
+                return os.getxattr(place, name, follow_symlinks=False)
+        return None
+
+    def forbids_set_uid(self, path: bytes, viewers: Sequence[int]) -> bool:
+        """Whether the file system of a path is mounted nosuid, see ``ObjectView``."""
+        for place in self._places(path, viewers):
+            with contextlib.suppress(OSError, ValueError):
+                return bool(os.statvfs(place).f_flag & os.ST_NOSUID)
+        return False
+
+    def process(self, pid: int) -> ProcessStatus | None:
+        """Return a living process, see ``ObjectView``."""
+        fields = dict(re.findall(rb"(?m)^(\w+):[ \t]*(.*)$", self._read(pid, "status")))
+        current = None
+        with contextlib.suppress(OSError):
+            current = os.readlink(self._root + f"/proc/{pid}/cwd".encode())  # noqa: PTH115
+        try:
+            return ProcessStatus(
+                leader=int(fields[b"Tgid"]),
+                parent=int(fields[b"PPid"]),
+                credentials=_credentials(fields),
+                umask=int(fields[b"Umask"], 8),
+                current_directory=current,
+            )
+        except (KeyError, ValueError, TypeError):
+            return None
+
+    def control_groups(self, pid: int) -> tuple[bytes, ...]:
+        """Return the cgroup paths of a living process, see ``ObjectView``."""
+        lines = self._read(pid, "cgroup").splitlines()
+        return tuple(line.split(b":", 2)[2] for line in lines if line.count(b":") >= 2)
+
+    def hard_limits(self, pid: int) -> dict[str, int]:
+        """Return the hard resource limits of a living process, see ``ObjectView``."""
+        found = re.findall(rb"(?m)^Max ([a-z ]+?) {2,}\S+ +(\S+)", self._read(pid, "limits"))
+        return {
+            _LIMITS[name]: _UNLIMITED if value == b"unlimited" else int(value)
+            for name, value in found
+            if name in _LIMITS
+        }
+
+    def setting(self, name: str, otherwise: int) -> int:
+        """Return a number below /proc/sys, see ``ObjectView``."""
+        try:
+            with open(self._root + b"/proc/sys/" + name.encode(), "rb") as file:  # noqa: PTH123
+                return int(file.read(64))
+        except (OSError, ValueError):
+            return otherwise
+
+    def _read(self, pid: int, name: str) -> bytes:
+        try:
+            with open(self._root + f"/proc/{pid}/{name}".encode(), "rb") as file:  # noqa: PTH123
+                return file.read(65536)
+        except OSError:
+            return b""
+
+    def _places(self, path: bytes, viewers: Sequence[int]) -> list[bytes]:
+        # Where to look: in the root of the first viewer that still lives, else in the machine's own.
+        for viewer in viewers:
+            root = self._root + f"/proc/{viewer}/root".encode()
+            if os.path.lexists(root):
+                return [root + path]
+        return [self._root + path]
+
+
+def _credentials(fields: dict[bytes, bytes]) -> Credentials:
+    sets = {name: capabilities_in(int(fields[b"Cap" + name], 16)) for name in (b"Prm", b"Eff", b"Inh", b"Amb", b"Bnd")}
+    return Credentials(
+        user=Ids(*(int(word) for word in fields[b"Uid"].split())),
+        group=Ids(*(int(word) for word in fields[b"Gid"].split())),
+        groups=frozenset(int(word) for word in fields[b"Groups"].split()),
+        permitted=sets[b"Prm"],
+        effective=sets[b"Eff"],
+        inheritable=sets[b"Inh"],
+        ambient=sets[b"Amb"],
+        bounding=sets[b"Bnd"],
+        no_new_privileges=fields.get(b"NoNewPrivs") == b"1",
+    )
+
+
+_UNLIMITED = 2**64 - 1
+
+_LIMITS = {
+    b"cpu time": "RLIMIT_CPU",
+    b"file size": "RLIMIT_FSIZE",
+    b"data size": "RLIMIT_DATA",
+    b"stack size": "RLIMIT_STACK",
+    b"core file size": "RLIMIT_CORE",
+    b"resident set": "RLIMIT_RSS",
+    b"processes": "RLIMIT_NPROC",
+    b"open files": "RLIMIT_NOFILE",
+    b"locked memory": "RLIMIT_MEMLOCK",
+    b"address space": "RLIMIT_AS",
+    b"file locks": "RLIMIT_LOCKS",
+    b"pending signals": "RLIMIT_SIGPENDING",
+    b"msgqueue size": "RLIMIT_MSGQUEUE",
+    b"nice priority": "RLIMIT_NICE",
+    b"realtime priority": "RLIMIT_RTPRIO",
+    b"realtime timeout": "RLIMIT_RTTIME",
+}

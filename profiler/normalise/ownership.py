@@ -1,0 +1,162 @@
+"""Whose the objects are: which of them the service created in this recording, and their owner and mode over time.
+
+The recorder's output arrives after the fact, so looking at a file shows it as it is *now*. What the service's own
+calls tell (it created the file, it changed its owner, it was shown its status) is exact, and preferred.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+
+from policy.behaviour import FileKind
+from profiler.normalise.byte_paths import directory_of
+from profiler.normalise.objects import ObjectStatus, ObjectView, kind_of
+from profiler.normalise.paths import PathResolver, Resolved
+from profiler.normalise.processes import Process
+
+_CLOCK_SLACK = 0.05  # seconds: file times come from the kernel's tick, the recorder's from the exact clock
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Owner, group and mode (with type) of an object at some time."""
+
+    user: int
+    group: int
+    mode: int
+
+    @property
+    def kind(self) -> FileKind:
+        """The type of the object."""
+        return kind_of(self.mode)
+
+
+class Ownership:
+    """What is known of the objects that the service touched. Grows with distinct paths only."""
+
+    def __init__(self, objects: ObjectView, paths: PathResolver) -> None:
+        self._objects = objects
+        self._paths = paths
+        self._created: set[bytes] = set()
+        self._absent: set[bytes] = set()
+        self._tracked: dict[bytes, Owner] = {}
+        self._looks: dict[bytes, ObjectStatus] = {}
+
+    def is_own(self, real: bytes) -> bool:
+        """Whether the service created the object at this path, or a directory above it, in this recording."""
+        while real not in self._created:
+            above = directory_of(real)
+            if above == real:
+                return False
+            real = above
+        return True
+
+    def look(self, process: Process, real: bytes) -> ObjectStatus | None:
+        """Return the object as it is now, and remember it."""
+        status = self._objects.status(real, self._paths.viewers(process))
+        if status is not None:
+            self._looks[real] = status
+        return status
+
+    def during(self, process: Process, real: bytes) -> Owner | None:
+        """Return the owner and mode that a call just made met: exactly if tracked, else as they are now."""
+        tracked = self._tracked.get(real)
+        if tracked is not None:
+            return tracked
+        status = self.look(process, real)
+        return None if status is None else Owner(status.owner, status.group, status.mode)
+
+    def before(self, real: bytes, time: float) -> Owner | None:
+        """Return the owner and mode before a call at this time, ``None`` if nobody had looked by then."""
+        tracked = self._tracked.get(real)
+        if tracked is not None:
+            return tracked
+        look = self._looks.get(real)
+        return Owner(look.owner, look.group, look.mode) if look is not None and look.looked_at < time else None
+
+    def kind(self, process: Process, real: bytes) -> tuple[FileKind, str]:
+        """Return the type of an object and, for a node, its device."""
+        tracked = self._tracked.get(real)
+        if tracked is not None and tracked.kind not in {FileKind.UNKNOWN, FileKind.CHARACTER, FileKind.BLOCK}:
+            return tracked.kind, ""
+        status = self.look(process, real)
+        return (status.kind, status.device) if status is not None else (FileKind.UNKNOWN, "")
+
+    def was_created(self, process: Process, place: Resolved, time: float) -> bool | None:
+        """Whether a successful open with O_CREAT at this time created the file; ``None`` if it cannot be told."""
+        born = self._objects.born(place.real, self._paths.viewers(process))
+        if born is not None:
+            return born >= time - _CLOCK_SLACK
+        if place.real in self._absent:
+            return True
+        return False if place.real in self._tracked or place.real in self._looks else None
+
+    def created(self, process: Process, real: bytes, mode: int) -> None:
+        """Note that the service created an object with this mode (with its type, before the umask)."""
+        self._created.add(real)
+        self._absent.discard(real)
+        self._looks.pop(real, None)
+        self._tracked[real] = self._newborn(process, real, mode)
+
+    def shown(self, real: bytes, owner: Owner) -> None:
+        """Note an object's status that the kernel showed to the service."""
+        self._tracked[real] = owner
+
+    def changed(self, process: Process, real: bytes, user: int | None, group: int | None, mode: int | None) -> None:
+        """Note that owner, group or permissions were set; ``None`` leaves one as it was."""
+        known = self._tracked.get(real)
+        if known is None:
+            status = self.look(process, real)
+            if status is None:
+                return
+            known = Owner(status.owner, status.group, status.mode)
+        permissions = known.mode if mode is None else stat.S_IFMT(known.mode) | stat.S_IMODE(mode)
+        self._tracked[real] = Owner(
+            known.user if user is None else user, known.group if group is None else group, permissions
+        )
+
+    def deleted(self, real: bytes) -> None:
+        """Note that a name is gone. That it was the service's own stays known."""
+        self._tracked.pop(real, None)
+        self._looks.pop(real, None)
+        self._absent.add(real)
+
+    def missing(self, real: bytes) -> None:
+        """Note that a call found no such object."""
+        self.deleted(real)
+
+    def renamed(self, source: bytes, target: bytes, exchange: bool) -> None:
+        """Note that an object got another name."""
+        source_own, target_own = source in self._created, target in self._created
+        tracked, other = self._tracked.pop(source, None), self._tracked.pop(target, None)
+        self._looks.pop(source, None)
+        self._looks.pop(target, None)
+        self._absent.discard(target)
+        if tracked is not None:
+            self._tracked[target] = tracked
+        if source_own:
+            self._created.add(target)
+        if not exchange:
+            self._absent.add(source)
+            return
+        if other is not None:
+            self._tracked[source] = other
+        if target_own:
+            self._created.add(source)
+
+    def known(self, real: bytes) -> bool:
+        """Whether an object was known at this path before, as far as can be told."""
+        return real in self._tracked or real in self._looks
+
+    def _newborn(self, process: Process, real: bytes, mode: int) -> Owner:
+        credentials = process.credentials
+        above = self.during(process, directory_of(real))
+        inherits = above is not None and bool(above.mode & stat.S_ISGID)
+        group = above.group if above is not None and inherits else credentials.group.file_system
+        if stat.S_ISLNK(mode):
+            return Owner(credentials.user.file_system, group, stat.S_IFLNK | 0o777)
+        permissions = mode & ~process.directories.umask
+        if inherits and stat.S_ISDIR(mode):
+            permissions |= stat.S_ISGID
+        return Owner(credentials.user.file_system, group, permissions)

@@ -1,0 +1,161 @@
+"""A path was used: the fact, the symlinks on the way, and the capabilities that file permissions made necessary."""
+
+from __future__ import annotations
+
+import re
+import stat
+
+from policy.behaviour import OK, Access, FileKind, PathUse
+from profiler.normalise import permissions
+from profiler.normalise.byte_paths import directory_of
+from profiler.normalise.paths import Resolved
+from profiler.normalise.sighting import Sighting
+
+_MISSING = frozenset({"ENOENT", "ENOTDIR"})
+_READING = frozenset({Access.READ, Access.READ_WRITE})
+_WRITING = frozenset({Access.WRITE, Access.READ_WRITE, Access.TRUNCATE, Access.WRITE_PROBE, Access.CONNECT})
+_NEW = frozenset({Access.CREATE, Access.BIND})
+_NAMING = _NEW | {Access.DELETE}
+_OVERRIDE = ("CAP_DAC_OVERRIDE",)
+_SEARCH = ("CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE")  # the cheapest that suffices stands first
+_GUARDED = re.compile(
+    rb"/proc/(\d+)(/task/\d+)?/(auxv|cwd|environ|exe|fd|fdinfo|io|map_files|maps|mem|mountinfo|mounts|mountstats|ns|"
+    rb"numa_maps|pagemap|personality|root|smaps|smaps_rollup|stack|syscall|wchan)(/|$)"
+)  # what ptrace_may_access() guards (proc(5)); mounts and its kin are guarded alike
+
+
+def use(sighting: Sighting, place: Resolved | None, access: Access, *, fresh: bool = False) -> None:
+    """Record that this call used a path. ``fresh``: the call itself created the object, its mode did not matter."""
+    if place is None:
+        return
+    ledger = sighting.ledger
+    own = ledger.ownership.is_own(place.parent if access in _NEW else place.real)
+    who = sighting.process
+    uid = who.credentials.user.file_system
+    phase = ledger.phase_at(sighting.call.time)
+    key = (
+        place.path,
+        place.through,
+        access,
+        own,
+        sighting.outcome,
+        phase,
+        who.exec_line,
+        uid,
+        who.credentials.effective,
+    )
+    if key in ledger.path_uses:
+        return
+    ledger.path_uses.add(key)
+    if sighting.outcome in _MISSING:
+        kind, device = FileKind.UNKNOWN, ""
+    else:
+        kind, device = ledger.ownership.kind(who, place.real)
+    sighting.emit(PathUse(place.path, access, kind, own, device, place.through))
+    use_links(sighting, place)
+    if sighting.succeeded:
+        infer(sighting, place, access, fresh)
+
+
+def use_links(sighting: Sighting, place: Resolved) -> None:
+    """Record the symlinks that were followed, if they lie elsewhere than the object that they led to."""
+    if not (sighting.succeeded or sighting.outcome in _MISSING):
+        return
+    for link in place.links:
+        directory = directory_of(link)
+        if directory != b"/" and not place.real.startswith(directory + b"/"):
+            shown = sighting.ledger.paths.shown(sighting.process, link)
+            own = sighting.ledger.ownership.is_own(link)
+            sighting.emit(PathUse(shown, Access.LOOKUP, FileKind.SYMLINK, own), OK)
+
+
+def infer(sighting: Sighting, place: Resolved, access: Access, fresh: bool) -> None:
+    """Record the capabilities without which the mode bits would have refused a call that succeeded."""
+    if not any(sighting.process.credentials.holds(name) for name in (*_SEARCH, "CAP_FOWNER", "CAP_SYS_PTRACE")):
+        return
+    _searches(sighting, place)
+    _other_process(sighting, place)
+    if access in _NAMING:
+        name_changed(sighting, place, deleted=access is Access.DELETE)
+    if access in _NAMING or fresh:
+        return
+    wanted = (permissions.READ if access in _READING else 0) | (permissions.WRITE if access in _WRITING else 0)
+    wanted |= permissions.EXECUTE if access is Access.EXECUTE else 0
+    if wanted:
+        demand(sighting, place.real, wanted)
+
+
+def demand(sighting: Sighting, real: bytes, wanted: int) -> None:
+    """Record the DAC capability if the mode bits of this object refuse these permissions to the caller."""
+    ownership, credentials = sighting.ledger.ownership, sighting.process.credentials
+    owner = ownership.during(sighting.process, real)
+    if owner is None:
+        if wanted & permissions.WRITE:
+            sighting.needs_one(_OVERRIDE, f"{sighting.call.name} for writing (unknown owner)")
+            sighting.ledger.notes.add("unknown owner", sighting.evidence())
+        return
+    if permissions.allowed(credentials, owner, wanted):
+        return
+    directory = stat.S_ISDIR(owner.mode)
+    reading = not wanted & permissions.WRITE and (directory or not wanted & permissions.EXECUTE)
+    purpose = "writing" if wanted & permissions.WRITE else "reading" if wanted & permissions.READ else "executing"
+    if directory and wanted == permissions.SEARCH:
+        purpose = "searching"
+    words = permissions.refused_in_words(credentials, owner)
+    sighting.needs_one(_SEARCH if reading else _OVERRIDE, f"{sighting.call.name}: {purpose} {words}")
+
+
+def name_changed(sighting: Sighting, place: Resolved, *, deleted: bool) -> None:
+    """Record the capabilities that adding a name to its directory, or taking one away, made necessary."""
+    demand(sighting, place.parent, permissions.WRITE | permissions.SEARCH)
+    if not deleted:
+        return
+    ownership, credentials = sighting.ledger.ownership, sighting.process.credentials
+    directory = ownership.during(sighting.process, place.parent)
+    if directory is None or not directory.mode & stat.S_ISVTX:
+        return
+    victim = ownership.before(place.real, sighting.call.time)
+    if victim is None:
+        if credentials.user.file_system != directory.user and not ownership.is_own(place.real):
+            sighting.needs("CAP_FOWNER", f"{sighting.call.name} in a sticky directory (unknown owner)")
+            sighting.ledger.notes.add("unknown owner", sighting.evidence())
+    elif permissions.sticky_refuses(credentials, directory, victim):
+        sighting.needs("CAP_FOWNER", f"{sighting.call.name} of user {victim.user}'s object in a sticky directory")
+
+
+def _searches(sighting: Sighting, place: Resolved) -> None:
+    # What was opened relative to a directory needs no search of what lies above that directory.
+    for directory in place.directories:
+        owner = sighting.ledger.ownership.during(sighting.process, directory)
+        if owner is not None and stat.S_ISDIR(owner.mode):
+            demand(sighting, directory, permissions.SEARCH)
+
+
+def _other_process(sighting: Sighting, place: Resolved) -> None:
+    match = _GUARDED.match(place.real)
+    if match is None:
+        return
+    needs_access_to(sighting, int(match.group(1)), f"/proc/PID/{match.group(3).decode()} of")
+
+
+def needs_access_to(sighting: Sighting, pid: int, what: str) -> None:
+    """Record CAP_SYS_PTRACE if ptrace_may_access() needed it for this process (ptrace(2), access mode checking)."""
+    processes, caller = sighting.ledger.processes, sighting.process
+    other = processes.get(pid)
+    if other is not None and other.leader == caller.leader:
+        return
+    users = caller.credentials.user
+    if other is not None and other.studied:
+        theirs = other.credentials.user
+        same = {theirs.real, theirs.effective, theirs.saved} == {users.file_system}
+        if not same or not other.credentials.permitted <= caller.credentials.permitted:
+            sighting.needs("CAP_SYS_PTRACE", f"{sighting.call.name}: {what} a process of user {theirs.real}")
+        return
+    status = sighting.ledger.objects.process(pid)
+    if status is None:
+        sighting.needs("CAP_SYS_PTRACE", f"{sighting.call.name}: {what} a process that is gone (unknown owner)")
+        return
+    theirs = status.credentials.user
+    if status.credentials.permitted or {theirs.real, theirs.effective, theirs.saved} != {users.file_system}:
+        # A caller that loses any capability which the other has is refused, even as the same user.
+        sighting.needs("CAP_SYS_PTRACE", f"{sighting.call.name}: {what} a process of user {theirs.real}")

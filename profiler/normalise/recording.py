@@ -1,0 +1,288 @@
+"""The normaliser: a stream of raw events goes in, the facts of the service under study come out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from policy.behaviour import OK, Fact, Phase, SystemCall
+from profiler.normalise import (
+    arguments,
+    executions,
+    files,
+    identities,
+    kernel,
+    memory,
+    namespaces,
+    network,
+    opens,
+    privileged,
+    socket_options,
+    tracking,
+)
+from profiler.normalise.attribution import EXECUTOR, ExecLines, Scope, control_group_of
+from profiler.normalise.byte_paths import name_of
+from profiler.normalise.executable_ranges import ExecutableRanges
+from profiler.normalise.objects import ObjectView
+from profiler.normalise.ownership import Ownership
+from profiler.normalise.paths import PathResolver
+from profiler.normalise.processes import Directories, Process, ProcessTable, Standing
+from profiler.normalise.sighting import HANDLERS, Ledger, Sighting, outcome_of
+from profiler.recorders.base import Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded, Value
+
+_CLONES = frozenset({"fork", "vfork", "clone", "clone3"})
+_EXECUTIONS = frozenset({"execve", "execveat"})
+_OPENS = frozenset({"open", "openat", "openat2"})
+_MANAGER = 1
+_MOST_WAITING = 5_000  # events kept of a process whose parent's fork has not been seen to return
+_NOT_CHECKED = (executions, files, identities, kernel, memory, namespaces, network, opens, privileged, socket_options)
+
+NEEDED_CALLS = frozenset(HANDLERS) | frozenset(tracking.TRACKERS) | _CLONES | _EXECUTIONS
+"""The calls whose arguments the normaliser reads; of all others the name and the outcome suffice."""
+
+
+class Normaliser:
+    """Turns raw events into facts. Memory grows with distinct facts and living processes only."""
+
+    needed_calls = NEEDED_CALLS
+
+    def __init__(
+        self,
+        scope: Scope,
+        objects: ObjectView,
+        *,
+        started: float,
+        phase_at: Callable[[float], Phase] = lambda _: Phase.SERVING,
+    ) -> None:
+        """Begin a recording of ``scope`` at ``started`` (seconds since the epoch).
+
+        ``phase_at`` says in which part of the service's life a moment lies.
+        """
+        self._scope = scope
+        self._objects = objects
+        self._processes = ProcessTable()
+        paths = PathResolver(objects, self._processes)
+        self._ledger = Ledger(objects, self._processes, paths, Ownership(objects, paths), started, phase_at)
+        self._lines = ExecLines(scope.exec_lines)
+        self._seen_calls: set[tuple[object, ...]] = set()
+        self._waiting: dict[int, list[RawEvent]] = {}
+        if not scope.is_command:
+            manager = Process(_MANAGER, _MANAGER, 0, Standing.MANAGER)
+            manager.directories.current = b"/"
+            manager.limits = objects.hard_limits(_MANAGER)
+            self._processes.add(manager)
+
+    @property
+    def losses(self) -> Losses:
+        """What could not be turned into facts, so that the profile is partial."""
+        return self._ledger.losses
+
+    @property
+    def notes(self) -> Losses:
+        """Where the evidence left a choice and the looser answer was taken."""
+        return self._ledger.notes
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Return all facts so far, in no particular order."""
+        return tuple(self._ledger.facts)
+
+    def feed(self, event: RawEvent) -> None:
+        """Take the next event. Never raises for what an event holds: what cannot be understood is counted."""
+        try:
+            self._feed(event)
+        except Exception as error:  # hostile or unforeseen input must not end a recording of hours
+            name = event.name if isinstance(event, RawCall) else type(event).__name__
+            self._ledger.losses.add(f"event could not be understood ({type(error).__name__})", name)
+
+    def finish(self) -> None:
+        """Take the end of the stream: what still waits for a fork to return is judged by what is known."""
+        for pid in list(self._waiting):
+            self._release_orphan(pid)
+
+    def _feed(self, event: RawEvent) -> None:
+        if isinstance(event, ThreadSuperseded):
+            self._processes.supersede(event.pid, event.leader)
+            return
+        process = self._processes.get(event.pid)
+        if process is None and not isinstance(event, ProcessEnded):
+            process = self._first_sight(event)
+        if process is None:
+            self._wait(event)
+        elif isinstance(event, ProcessEnded):
+            self._processes.end(event.pid)
+        else:
+            self._call(process, event)
+
+    def _first_sight(self, event: RawCall) -> Process | None:
+        if self._scope.is_command and not len(self._processes) and not self._waiting:
+            process = Process(event.pid, event.pid, 0, Standing.STUDIED, exec_line="command")
+            process.limits = self._objects.hard_limits(event.pid)
+            self._adopt(process)
+            return self._processes.add(process)
+        return None
+
+    def _adopt(self, process: Process) -> None:
+        # A process whose past was not seen: what it is now is what it was, as far as anybody knows.
+        status = self._objects.process(process.pid)
+        if status is not None:
+            process.leader, process.parent = status.leader, status.parent
+            process.credentials = status.credentials
+            process.directories = Directories(status.current_directory, umask=status.umask)
+
+    def _wait(self, event: RawEvent) -> None:
+        # A child runs before its parent's fork returns, with vfork always. Its events wait for its place in the tree.
+        if isinstance(event, ProcessEnded) and event.pid not in self._waiting:
+            return
+        waiting = self._waiting.setdefault(event.pid, [])
+        waiting.append(event)
+        if len(waiting) > _MOST_WAITING:
+            self._release_orphan(event.pid)
+
+    def _release_orphan(self, pid: int) -> None:
+        events = self._waiting.pop(pid, [])
+        status = self._objects.process(pid)
+        parent = self._processes.get(status.parent) if status is not None else None
+        sibling = self._processes.get(status.leader) if status is not None and status.leader != pid else None
+        if sibling is not None:
+            shared = frozenset({"CLONE_THREAD", "CLONE_FS", "CLONE_FILES", "CLONE_VM"})
+            self._processes.fork(sibling, pid, shared)
+        elif parent is not None:
+            self._processes.fork(parent, pid, frozenset())
+        else:
+            groups = self._objects.control_groups(pid)
+            if any(isinstance(event, RawCall) for event in events) and not groups:
+                self._ledger.losses.add("unattributed process", f"pid {pid}")
+            own = self._scope.is_command or any(self._scope.includes(group) for group in groups)
+            process = Process(pid, pid, 0, Standing.STUDIED if own else Standing.STRANGER)
+            self._adopt(process)
+            self._processes.add(process)
+        for event in events:
+            self.feed(event)
+
+    def _call(self, process: Process, call: RawCall) -> None:
+        self._ledger.paths.tick(call.time)
+        if call.name in _CLONES:
+            self._clone(process, call)
+        elif call.name in _EXECUTIONS:
+            self._execute(process, call)
+        elif process.standing is Standing.MANAGER or process.standing is Standing.FORKED:
+            self._prepare(process, call)
+        elif process.studied:
+            self._observe(process, call)
+
+    def _observe(self, process: Process, call: RawCall) -> None:
+        sighting = Sighting(self._ledger, process, call)
+        self._count_call(sighting)
+        if call.undecoded:
+            if call.name in NEEDED_CALLS:
+                sighting.lose("call not decoded")
+            return
+        handler = HANDLERS.get(call.name)
+        if handler is not None:
+            handler(sighting)
+        self._track(sighting)
+
+    def _count_call(self, sighting: Sighting) -> None:
+        call, process = sighting.call, sighting.process
+        key = (
+            call.name,
+            call.architecture,
+            sighting.outcome,
+            self._ledger.phase_at(call.time),
+            process.exec_line,
+            process.credentials.user.effective,
+            process.program,
+        )
+        if key not in self._seen_calls:
+            self._seen_calls.add(key)
+            sighting.emit(SystemCall(call.name, call.architecture))
+
+    def _track(self, sighting: Sighting) -> None:
+        call = sighting.call
+        if not sighting.succeeded:
+            return
+        if call.result_target is not None and call.result_target.target is not None and call.result is not None:
+            sighting.process.descriptors[call.result] = call.result_target.target
+        tracker = tracking.TRACKERS.get(call.name)
+        if tracker is not None:
+            tracker(sighting)
+
+    def _prepare(self, process: Process, call: RawCall) -> None:
+        # PID 1, or its child before the service's program: no facts, but the service starts with what it sets up.
+        if call.undecoded:
+            return
+        sighting = Sighting(self._ledger, process, call)
+        if call.name in _OPENS and sighting.succeeded and call.result_target is not None:
+            group = control_group_of(call.result_target.target or b"")
+            if group is not None and process.standing is Standing.FORKED:
+                self._assign(process, group)
+        if process.standing is Standing.FORKED or call.name in _OPENS | {"socket", "bind", "listen"}:
+            self._track(sighting)
+
+    def _assign(self, process: Process, group: bytes) -> None:
+        # On hybrid machines a child enters one cgroup per hierarchy: the unit's, once seen, stays.
+        if not self._scope.includes(process.control_group):
+            process.control_group = group
+
+    def _clone(self, parent: Process, call: RawCall) -> None:
+        shared = tracking.shared_by_clone(call)
+        if parent.studied:
+            sighting = Sighting(self._ledger, parent, call)
+            self._count_call(sighting)
+            if not call.undecoded:
+                namespaces.cloned(sighting, shared)
+        if call.result is None or call.error or call.result <= 0:
+            return
+        child = self._processes.fork(parent, call.result, shared)
+        if parent.standing is Standing.MANAGER and "CLONE_INTO_CGROUP" in shared:
+            target = Sighting(self._ledger, parent, call).descriptor_name(_cgroup_argument(call))
+            if target is not None:
+                child.control_group = target
+        for event in self._waiting.pop(call.result, []):
+            self.feed(event)
+
+    def _execute(self, process: Process, call: RawCall) -> None:
+        if process.standing is Standing.FORKED and outcome_of(call) == OK:
+            self._begin(process, call)
+        if process.standing is Standing.STUDIED:
+            sighting = Sighting(self._ledger, process, call)
+            if sighting.succeeded:
+                self._name(sighting)
+            self._count_call(sighting)
+            privileges = executions.executed(sighting)
+            if sighting.succeeded:
+                process.credentials = process.credentials.executed(privileges)
+        if outcome_of(call) == OK:
+            process.memory = ExecutableRanges()
+            process.descriptors = dict(process.descriptors)
+
+    def _begin(self, process: Process, call: RawCall) -> None:
+        # The first program of a child of PID 1: here the service begins, if the child is in the unit's cgroup.
+        sighting = Sighting(self._ledger, process, call)
+        place = executions.program_place(sighting)
+        spelled = next((value for value in call.arguments if isinstance(value, bytes)), b"")
+        if name_of(spelled) == EXECUTOR:
+            return
+        groups = (process.control_group,) if process.control_group else self._objects.control_groups(process.pid)
+        if not groups:
+            self._ledger.losses.add("unattributed process", f"pid {process.pid}")
+        if not any(self._scope.includes(group) for group in groups):
+            process.standing = Standing.STRANGER
+            return
+        process.standing = Standing.STUDIED
+        resolved = place.real if place is not None else spelled
+        process.exec_line = self._lines.line_of(spelled, resolved, self._ledger.phase_at(call.time))
+        process.mount_namespace = 0
+        if process.directories.root != b"/":
+            self._ledger.paths.service_root = process.directories.root
+
+    def _name(self, sighting: Sighting) -> None:
+        place = executions.program_place(sighting)
+        if place is not None:
+            name = os.fsdecode(name_of(place.real))
+            sighting.process.program = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+            sighting.process.executable = place.real
+
+
+def _cgroup_argument(call: RawCall) -> Value:
+    return arguments.field(arguments.argument(call, 0), "cgroup")
