@@ -1,4 +1,4 @@
-"""Files that commands read and write: profiles and drop-ins.
+"""Profiles in files, and writing files for users.
 
 What is written appears whole or not at all, never replaces anything unasked, and never goes through a symbolic link
 that somebody put in its place.
@@ -14,9 +14,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from policy import drop_in as drop_in_text
 from policy import service_profile
-from policy.drop_in import DropIn, DropInError
 from policy.service_profile import Profile, ProfileError
 from profiler.errors import PermissionRefused, ToolError, UsageError
 
@@ -26,39 +24,31 @@ PRIVATE = 0o600
 READABLE = 0o644
 """The mode of drop-ins, as systemd's own."""
 
-LARGEST_PROFILE = 512 * 1024 * 1024
-LARGEST_DROP_IN = 16 * 1024 * 1024
+LARGEST = 512 * 1024 * 1024
+"""Bytes; no recording is as large."""
+
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 
 
 def read_profile(path: Path) -> Profile:
     """Read a profile. Raises UsageError if it is missing, unreadable, damaged or made by a newer version."""
-    data = _read(path, LARGEST_PROFILE, f"record one: unit-tailor record UNIT -o {path}")
+    data = _read(path)
     try:
         return service_profile.loads(data.decode("utf-8", "surrogateescape"), str(path))
     except ProfileError as error:
         raise UsageError(str(error), hint=error.remedy) from None
 
 
-def read_drop_in(path: Path) -> DropIn:
-    """Read a drop-in, ours or anybody's. Raises UsageError if it is missing, unreadable or malformed."""
-    data = _read(path, LARGEST_DROP_IN, f"make one: unit-tailor generate PROFILE -o {path}")
-    try:
-        return drop_in_text.parse(data, str(path))
-    except DropInError as error:
-        hint = "systemd would ignore this without an error; see systemd.syntax(7), and correct the file"
-        raise UsageError(str(error), hint=hint) from None
-
-
-def _read(path: Path, limit: int, remedy: str) -> bytes:
+def _read(path: Path) -> bytes:
+    remedy = f"record one: unit-tailor record UNIT -o {path}"
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
-        hint = remedy if isinstance(error, FileNotFoundError) else f"make it readable, or {remedy}"
+        hint = remedy if isinstance(error, FileNotFoundError) else "make it readable, or give another file"
         raise UsageError(f"cannot read {path}: {_words(error)}", hint=hint) from None
-    if len(data) > limit:
-        raise UsageError(f"cannot read {path}: it is larger than {limit // 1024**2} MiB", hint=remedy)
+    if len(data) > LARGEST:
+        raise UsageError(f"cannot read {path}: it is larger than {LARGEST // 1024**2} MiB", hint=remedy)
     return data
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from policy.behaviour import Fact, SystemCall
-from policy.drop_in import DropIn, Setting
 from policy.recording import Header
 from policy.service_profile import Profile, dumps
 from policy.unit_settings import UnitSettings
@@ -160,22 +159,23 @@ def test_a_directory_of_others_needs_rights() -> None:
     assert "readable" in unreadable.value.hint
 
 
-@pytest.mark.parametrize("reader", [profile_file.read_profile, profile_file.read_drop_in])
-def test_what_cannot_be_read_is_a_usage_error(tmp_path: Path, reader: object) -> None:
-    assert callable(reader)
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none", "No such file"),
+        (".", "Is a directory"),
+        ("garbage", "not a unit-tailor profile"),
+        ("empty", "not a unit-tailor profile"),
+        ("a\0b", "null"),
+    ],
+)
+def test_what_cannot_be_read_is_a_usage_error(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "garbage").write_bytes(bytes(range(256)) * 8)
     (tmp_path / "empty").write_bytes(b"")
-    for name, words in (
-        ("none", "No such file"),
-        (".", "directory"),
-        ("garbage", "NUL|profile"),
-        ("empty", "profile|Service"),
-        ("a\0b", "null"),
-    ):
-        with pytest.raises(UsageError, match=words) as error:
-            reader(tmp_path / name)
-        assert error.value.hint
-        assert str(tmp_path) in error.value.message
+    with pytest.raises(UsageError, match=words) as error:
+        profile_file.read_profile(tmp_path / name)
+    assert error.value.hint
+    assert str(tmp_path) in error.value.message
 
 
 def test_damage_and_newer_versions_are_named(tmp_path: Path) -> None:
@@ -193,23 +193,13 @@ def test_damage_and_newer_versions_are_named(tmp_path: Path) -> None:
         profile_file.read_profile(path)
 
 
-def test_a_drop_in_reads_back(tmp_path: Path) -> None:
-    drop_in = DropIn((Setting("PrivateTmp", "yes"),), tool_version="1")
-    profile_file.write_text(tmp_path / "a.conf", drop_in.render(), mode=profile_file.READABLE)
-    read = profile_file.read_drop_in(tmp_path / "a.conf")
-    assert read == drop_in
-    assert read.digest_matches()
-    (tmp_path / "bad.conf").write_text("[Service]\nPrivateTmp\n")
-    with pytest.raises(UsageError, match=r"bad\.conf:2: 'PrivateTmp' has no '='"):
-        profile_file.read_drop_in(tmp_path / "bad.conf")
-
-
-def test_too_much_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.conf"
+def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile_file, "LARGEST", 2 * 1024**2)
+    path = tmp_path / "a.profile"
     with path.open("wb") as file:
-        file.truncate(profile_file.LARGEST_DROP_IN + 1)
-    with pytest.raises(UsageError, match="larger than 16 MiB"):
-        profile_file.read_drop_in(path)
+        file.truncate(2 * 1024**2 + 1)
+    with pytest.raises(UsageError, match="larger than 2 MiB"):
+        profile_file.read_profile(path)
 
 
 def test_the_system_s_word_is_in_the_message(tmp_path: Path) -> None:
