@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
 
-from policy.behaviour import Behaviour, Fact
+from policy.behaviour import Behaviour, Fact, SystemCall
 from policy.host_facts import HostFacts
 from policy.sandbox.sandbox import Sandbox
 from policy.unit_settings import UnitSettings
+
+RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ class Evidence:
     def confined(self, kind: type[Behaviour]) -> tuple[Fact, ...]:
         """Return the facts of this type from Exec lines that run in the sandbox: those without the ``+`` prefix."""
         return tuple(fact for fact in self.of(kind) if not fact.exec_line.startswith("+"))
+
+    @cached_property
+    def uses_rings(self) -> bool:
+        """Whether an io_uring was used: what happens inside of it is not among the facts (io_uring(7))."""
+        return any(
+            isinstance(fact.behaviour, SystemCall) and fact.behaviour.name in RING_CALLS and fact.succeeded
+            for fact in self.of(SystemCall)
+        )
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,9 @@ class Directive(ABC):
         unknown = set(cls.denied_examples) - set(cls.since) if "" not in cls.since else set()
         if unknown:
             raise TypeError(f"{cls.__name__} has denied examples for values it does not know: {sorted(unknown)}")
+        other = cls.registry.setdefault(cls.__name__, cls)
+        if other.__module__ != cls.__module__:
+            raise TypeError(f"{cls.__name__} is declared in {other.__module__} and in {cls.__module__}")
         cls.registry[cls.__name__] = cls
 
     @classmethod

@@ -1,6 +1,6 @@
 """Imports every section, in the order in which a drop-in lists its directives."""
 
-from policy.directives import (  # noqa: F401  # imported for their registration
+from policy.directives import (  # noqa: F401, I001  # imported for their registration, in this order
     paths,
     temporary,
     home,
@@ -9,6 +9,7 @@ from policy.directives import (  # noqa: F401  # imported for their registration
     capabilities,
     system_calls,
     network,
+    network_control,
     namespaces,
     memory,
     scheduling,

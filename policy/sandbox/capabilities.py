@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from policy.behaviour import OK, UNKNOWN, CapabilityUsed, Fact, PrivilegeGained
+from policy.behaviour import OK, UNKNOWN, CapabilityUsed, Fact, PrivilegeGained, SignalSent
 from policy.sandbox.denial import Denial
 
 REFUSED_WITH_EACCES = frozenset({"CAP_NET_BIND_SERVICE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_IPC_OWNER"})
@@ -39,6 +39,11 @@ class CapabilityBounds:
         for name in sorted(names):
             self.dropped.setdefault(name, (directive, setting))
 
+    def lose_ambient(self, directive: str, setting: str, names: frozenset[str]) -> None:
+        """Stop giving capabilities to processes that are not root."""
+        for name in sorted(names):
+            self.ambient_lost.setdefault(name, (directive, setting))
+
     def judge(self, fact: Fact) -> Denial | None:
         """Deny the use of a dropped capability, and execve of a file that carries one (EPERM from execve itself).
 
@@ -47,6 +52,8 @@ class CapabilityBounds:
         match fact.behaviour:
             case CapabilityUsed(capability=name) if fact.outcome not in REFUSALS:
                 return self._judge_use(fact, name)
+            case SignalSent(other_user=True) if fact.succeeded:
+                return self._judge_use(fact, "CAP_KILL")
             case PrivilegeGained(how="file-capabilities", capabilities=names) if fact.outcome in {OK, UNKNOWN}:
                 lost = [name for name in names if name in self.dropped]
                 note = "execve of a file with capabilities"

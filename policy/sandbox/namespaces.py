@@ -44,6 +44,7 @@ class PrivateNamespaces:
     removed_ipc: Blamed | None = None  # RemoveIPC=: what existed before is gone after the next stop
     users: Blamed | None = None
     all_users_mapped: bool = False  # PrivateUsers=identity and full
+    groups_can_change: bool = False  # PrivateUsers=full
     process_ids: Blamed | None = None
 
     def judge(self, fact: Fact) -> Denial | None:
@@ -92,7 +93,7 @@ class PrivateNamespaces:
                 if self.all_users_mapped and name in WITHIN_MAPPED_IDS:
                     return "", ""
                 return ("EINVAL" if name in UNMAPPED else refusal(name)), "capabilities end at its own user namespace"
-            case SystemCall(name=name) if name in SETGROUPS:
+            case SystemCall(name=name) if name in SETGROUPS and not self.groups_can_change:
                 return "EPERM", ""
             case SignalSent(other_user=True) if fact.outcome == OK:
                 return "EPERM", ""

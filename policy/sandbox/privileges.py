@@ -1,11 +1,11 @@
-"""no_new_privs: whether execve may give a process what it did not have (prctl(2), PR_SET_NO_NEW_PRIVS)."""
+"""What a process cannot get any more: privileges from execve, memory that is made executable (prctl(2))."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from policy.behaviour import OK, UNKNOWN, Fact, PrivilegeGained
+from policy.behaviour import OK, UNKNOWN, Fact, MemoryMapped, PrivilegeGained
 from policy.sandbox.denial import Denial
 
 NO_TRANSITION = "no_new_privs: the program runs, but gains no privileges"
@@ -20,15 +20,23 @@ class Privileges:
     """
 
     no_new_privileges: tuple[str, str] | None = None
+    executable_memory: tuple[str, str] | None = None  # PR_SET_MDWE
     implied_by: Callable[[], tuple[str, str] | None] = field(default=lambda: None)
 
     def judge(self, fact: Fact) -> Denial | None:
-        """Deny privileges gained by execve. The call succeeds all the same, so the outcome names the loss as EPERM."""
-        if not isinstance(fact.behaviour, PrivilegeGained) or fact.outcome not in {OK, UNKNOWN}:
-            return None
-        blamed = self.no_new_privileges
-        note = NO_TRANSITION
-        if blamed is None:
-            blamed = self.implied_by()
-            note += " (implied, because the unit has User= and this filter)"
-        return Denial(fact, *blamed, "EPERM", note) if blamed else None
+        """Deny privileges gained by execve, and memory that becomes executable after it could be written."""
+        match fact.behaviour:
+            case PrivilegeGained() if fact.outcome in {OK, UNKNOWN}:
+                return self._judge_gain(fact)
+            case MemoryMapped(how=how) if self.executable_memory and how != "mprotect-keep-execute":
+                # ``map_deny_write_exec`` in the kernel's include/linux/mman.h.
+                return Denial(fact, *self.executable_memory, "EACCES") if fact.outcome != "EACCES" else None
+        return None
+
+    def _judge_gain(self, fact: Fact) -> Denial | None:
+        # The call succeeds all the same, so the outcome names the loss as EPERM.
+        if self.no_new_privileges:
+            return Denial(fact, *self.no_new_privileges, "EPERM", NO_TRANSITION)
+        implied_by = self.implied_by()
+        note = f"{NO_TRANSITION} (implied, because the unit has User= and this filter)"
+        return Denial(fact, *implied_by, "EPERM", note) if implied_by else None

@@ -36,11 +36,12 @@ LOAD_ORDER = (
 
 @dataclass(frozen=True)
 class Filter:
-    """One loaded filter: the setting that loaded it and its rule."""
+    """One loaded filter: the setting that loaded it, its rule, and which of its lines is to blame for a fact."""
 
     directive: str
     setting: str
     rule: Rule
+    line: Callable[[Fact], str] | None = None
 
     @property
     def loaded_as(self) -> int:
@@ -55,9 +56,9 @@ class SystemCallFilters:
     filters: list[Filter] = field(default_factory=list)
     error_number: str = KILLED
 
-    def add(self, directive: str, setting: str, rule: Rule) -> None:
-        """Load one more filter."""
-        self.filters.append(Filter(directive, setting, rule))
+    def add(self, directive: str, setting: str, rule: Rule, line: Callable[[Fact], str] | None = None) -> None:
+        """Load one more filter. ``line`` names the setting to blame for a fact where there are several."""
+        self.filters.append(Filter(directive, setting, rule, line))
 
     def deny_calls(self, directive: str, setting: str, names: frozenset[str], outcome: str = "EPERM") -> None:
         """Load a filter that answers these system calls with an errno (or SIGSYS), as @group filters do."""
@@ -77,4 +78,5 @@ class SystemCallFilters:
         if not answers:
             return None
         filter_, outcome = max(answers, key=lambda answer: (answer[1] == KILLED, answer[0].loaded_as))
-        return Denial(fact, filter_.directive, filter_.setting, outcome) if outcome != fact.outcome else None
+        setting = filter_.line(fact) if filter_.line else filter_.setting
+        return Denial(fact, filter_.directive, setting, outcome) if outcome != fact.outcome else None

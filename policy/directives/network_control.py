@@ -1,0 +1,244 @@
+"""What the cgroup of a service lets through: systemd.resource-control(5), "Network Accounting and Control"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from policy.behaviour import Fact, SocketAddress
+from policy.directives.base import Directive, Evidence
+from policy.directives.network import INTERNET, met_addresses, used_families
+from policy.host_facts import HostFacts
+from policy.sandbox.addresses import Network, is_loopback, parse_networks
+from policy.sandbox.network import BindRule
+from policy.sandbox.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class _AddressList(Directive, abstract=True):
+    # What IPAddressAllow= and IPAddressDeny= have in common: words that stand for networks.
+
+    since: ClassVar = {"": 235}
+    manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
+
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:  # noqa: ARG003  # the same in all versions
+        """Add up the words since the last empty line; unknown ones are skipped."""
+        words: tuple[str, ...] = ()
+        for assignment in assignments:
+            added = tuple(word for word in assignment.split() if parse_networks(word))
+            words = (*words, *added) if assignment.strip() else ()
+        return cls(tuple(dict.fromkeys(words)))
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks that the words stand for."""
+        return tuple(network for word in self.words for network in parse_networks(word))
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and the words."""
+        return ("", " ".join(self.words)) if self.words else ()
+
+    def intersected(self, own: Self) -> Self:
+        """Leave a unit's own list alone."""
+        return own if own.words else self
+
+    @classmethod
+    def has_own_lists(cls, evidence: Evidence) -> bool:
+        """Whether the unit says anything about addresses itself."""
+        return bool(evidence.unit.values("IPAddressAllow") or evidence.unit.values("IPAddressDeny"))
+
+
+@dataclass(frozen=True)
+class IPAddressDeny(_AddressList):
+    """Drops packets to and from addresses. Only ``any`` is proposed: peers of a server cannot be enumerated.
+
+    Facts are the addresses that sockets met. What parent slices deny, and whether systemd may use bpf(2) on the
+    target, is not known to the model.
+    """
+
+    summary: ClassVar = "no packets to or from these addresses"
+    denied_examples: ClassVar = {"any": Fact(SocketAddress("send", "AF_INET", "SOCK_DGRAM", "192.0.2.1", 53))}
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose ``any`` for a service without the Internet families, and for one that met loopback addresses only."""
+        reach = reached_addresses(evidence)
+        return [cls(("any",))] if reach in {"none", "loopback"} and not cls.has_own_lists(evidence) else ()
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Deny the networks."""
+        if self.words:
+            name = type(self).__name__
+            sandbox.network.denied = self.networks
+            sandbox.network.denied_by = (name, f"{name}={' '.join(self.words)}")
+            sandbox.network.keeps_passed_sockets = sandbox.unit.socket_activated
+
+
+@dataclass(frozen=True)
+class IPAddressAllow(_AddressList):
+    """Lets packets through that IPAddressDeny= would drop. Facts as there."""
+
+    summary: ClassVar = "exceptions from IPAddressDeny="
+    denied_examples: ClassVar = {}
+    boost_only: ClassVar = True
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose ``localhost`` beside IPAddressDeny=any for a service that met loopback addresses only."""
+        is_needed = reached_addresses(evidence) == "loopback" and not cls.has_own_lists(evidence)
+        return [cls(("localhost",))] if is_needed else ()
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Allow the networks."""
+        sandbox.network.allowed = self.networks
+
+
+def reached_addresses(evidence: Evidence) -> str:
+    """Return how far the service reached: ``none``, ``loopback``, ``further``, or ``unknown``."""
+    if not evidence.start_up_observed or evidence.uses_rings or evidence.unit.socket_activated:
+        return "unknown"
+    addresses = [address.address for address in met_addresses(evidence) if address.family in INTERNET]
+    if not used_families(evidence) & (INTERNET | {"AF_PACKET"}) and not addresses:
+        return "none"
+    if not addresses or "AF_PACKET" in used_families(evidence):
+        return "unknown"
+    return "loopback" if all(map(is_loopback, addresses)) else "further"
+
+
+@dataclass(frozen=True)
+class _BindList(Directive, abstract=True):
+    # What SocketBindAllow= and SocketBindDeny= have in common: rules about bind(2).
+
+    since: ClassVar = {"": 249}
+    manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
+
+    rules: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
+        """Collect the rules since the last empty line; one that systemd cannot read is skipped."""
+        rules: tuple[str, ...] = ()
+        for assignment in (text.strip() for text in assignments):
+            readable = host.systemd_version >= 249 and parse_bind_rule(assignment) is not None
+            rules = (*rules, *((assignment,) if readable else ())) if assignment else ()
+        return cls(rules)
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # nothing is proposed yet
+        """Propose nothing: Debian 12 cannot enforce it, and one bind to port 0 defeats a list of ports."""
+        return ()
+
+    @property
+    def parsed(self) -> tuple[BindRule, ...]:
+        """The rules as the cgroup's program applies them."""
+        return tuple(rule for text in self.rules if (rule := parse_bind_rule(text)) is not None)
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and one rule a line."""
+        return ("", *self.rules) if self.rules else ()
+
+
+@dataclass(frozen=True)
+class SocketBindAllow(_BindList):
+    """Exceptions from SocketBindDeny=. Facts are the addresses of bind(2); a socket bound to ``[::]`` is judged as
+    AF_INET6 only."""
+
+    summary: ClassVar = "exceptions from SocketBindDeny="
+    denied_examples: ClassVar = {}
+    boost_only: ClassVar = True
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Allow what the rules match."""
+        sandbox.network.bind_allowed = self.parsed
+
+
+@dataclass(frozen=True)
+class SocketBindDeny(_BindList):
+    """Refuses bind(2). Listening without it, and the port that connect(2) picks, are not filtered."""
+
+    summary: ClassVar = "no bind to these ports"
+    denied_examples: ClassVar = {"any": Fact(SocketAddress("bind", "AF_INET", "SOCK_STREAM", "0.0.0.0", 8080))}
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Deny what the rules match, where systemd was built with the BPF framework."""
+        if self.rules and "-BPF_FRAMEWORK" not in sandbox.host.features:
+            sandbox.network.bind_denied = self.parsed
+            sandbox.network.bind_denied_by = ("SocketBindDeny", f"SocketBindDeny={self.rules[0]}")
+
+
+_BIND_FAMILIES = {"ipv4": "AF_INET", "ipv6": "AF_INET6"}
+
+
+def parse_bind_rule(text: str) -> BindRule | None:
+    """Return the rule for ``[ipv4:|ipv6:][tcp:|udp:][any|PORT|FIRST-LAST]``, ``None`` for what systemd cannot read.
+
+    Source: ``parse_socket_bind_item`` in systemd's ``src/shared/parse-socket-bind-item.c`` or ``parse-util.c``.
+    """
+    words = text.split(":")
+    family = _BIND_FAMILIES.get(words[0], "")
+    words = words[1:] if family else words
+    protocol = words[0] if words and words[0] in {"tcp", "udp"} else ""
+    words = words[1:] if protocol else words
+    if not words:
+        return BindRule(family, protocol)
+    if len(words) > 1:
+        return None
+    if words[0] == "any":
+        return BindRule(family, protocol)
+    ends = words[0].split("-")
+    if len(ends) > 2 or not all(end.isascii() and end.isdecimal() and 0 < int(end) < 65536 for end in ends):
+        return None
+    first, last = int(ends[0]), int(ends[-1])
+    return BindRule(family, protocol, first, last - first + 1) if first <= last else None
+
+
+@dataclass(frozen=True)
+class RestrictNetworkInterfaces(Directive):
+    """Drops packets on interfaces. Nothing is proposed: names of interfaces belong to machines, not to services.
+
+    Facts do not know interfaces: loopback addresses are taken to be on ``lo``, all others on another one.
+    """
+
+    since: ClassVar = {"": 250}
+    manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
+    summary: ClassVar = "packets on these network interfaces only"
+    denied_examples: ClassVar = {"lo": Fact(SocketAddress("connect", "AF_INET", "SOCK_STREAM", "192.0.2.1", 80))}
+
+    allow_list: bool = False
+    interfaces: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
+        """Merge as ``config_parse_restrict_network_interfaces``: the first line decides between the two kinds."""
+        allow_list = False
+        interfaces: frozenset[str] | None = None
+        for assignment in (text.strip() for text in assignments if host.systemd_version >= 250):
+            inverted = assignment.startswith("~")
+            names = frozenset(assignment.removeprefix("~").split())
+            if interfaces is None:
+                allow_list = not inverted
+            merged = (
+                (interfaces or frozenset()) | names if inverted != allow_list else (interfaces or frozenset()) - names
+            )
+            interfaces = merged if assignment else None
+        return cls(allow_list and bool(interfaces), interfaces or frozenset())
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # nothing is proposed
+        """Propose nothing."""
+        return ()
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Restrict the interfaces, where systemd was built with the BPF framework."""
+        if self.interfaces and "-BPF_FRAMEWORK" not in sandbox.host.features:
+            sandbox.network.interfaces = self.interfaces
+            sandbox.network.interfaces_allow_list = self.allow_list
+            sandbox.network.interfaces_by = (type(self).__name__, f"RestrictNetworkInterfaces={self.values()[1]}")
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and the names."""
+        return ("", ("" if self.allow_list else "~") + " ".join(sorted(self.interfaces))) if self.interfaces else ()

@@ -1,0 +1,247 @@
+"""The directives of systemd.exec(5), "System Call Filtering"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from policy.behaviour import Fact, SystemCall
+from policy.directives.base import Directive, Evidence
+from policy.equivalence import closure, known_calls, needed_calls
+from policy.host_facts import HostFacts
+from policy.sandbox.denial import KILLED
+from policy.sandbox.sandbox import Sandbox
+from policy.system_call_list import (
+    SystemCallList,
+    deny_list_form,
+    error_name,
+    group_form,
+    intersection,
+    parse_system_call_list,
+    whole_group_form,
+)
+
+NATIVE = "native"
+
+ARCHITECTURES = frozenset(
+    {"alpha", "arc", "arm", "arm64", "ia64", "loongarch64", "m68k", "mips", "mips-le", "mips64", "mips64-le"}
+    | {"mips64-le-n32", "mips64-n32", "parisc", "parisc64", "ppc", "ppc64", "ppc64-le", "riscv64", "s390", "s390x"}
+    | {"x86", "x86-64", "x32"}
+)
+"""The words of SystemCallArchitectures= (``seccomp_arch_from_string`` in systemd's ``seccomp-util.c``)."""
+
+
+@dataclass(frozen=True)
+class SystemCallFilter(Directive):
+    """Lets only named system calls through. The values are in groups, so that they survive updates of libc and systemd.
+
+    Facts are the names of all recorded calls; those that only error paths make, or another libc, are added by class
+    (``policy.equivalence``). Which names libseccomp of the target can load is not known to the model: it takes
+    ``@known`` of systemd for it.
+    """
+
+    since: ClassVar = {"": 187}
+    manual: ClassVar = "systemd.exec(5), System Call Filtering"
+    summary: ClassVar = "lets only the listed system calls through"
+    denied_examples: ClassVar = {
+        "@system-service": Fact(SystemCall("reboot")),
+        "~@chown": Fact(SystemCall("fchownat")),
+    }
+
+    calls: SystemCallList | None = None
+    host: HostFacts | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
+        """Merge as ``config_parse_syscall_filter`` does."""
+        return cls(parse_system_call_list(assignments, host), host)
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose @system-service without its groups that nothing used, all of it, and a list of what is denied."""
+        host = evidence.host
+        if not evidence.start_up_observed or "@system-service" not in host.syscall_sets:
+            return ()
+        needed = needed_calls(_recorded(evidence), host)
+        forms = (group_form(needed, host), whole_group_form(needed, host), deny_list_form(needed, host))
+        return [cls(parse_system_call_list(lines, host), host) for lines in forms]
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Load the filter; what it answers is decided by SystemCallErrorNumber= unless an entry says otherwise."""
+        calls = self.calls
+        if calls is None:
+            return
+        knows_unknown = sandbox.host.systemd_version >= 255
+        known = known_calls(sandbox.host) if knows_unknown else frozenset()
+        filters = sandbox.filters
+
+        def rule(fact: Fact) -> str:
+            if not isinstance(fact.behaviour, SystemCall):
+                return ""
+            return calls.answer(fact.behaviour.name, filters.error_number, known)
+
+        def line(fact: Fact) -> str:
+            name = fact.behaviour.name if isinstance(fact.behaviour, SystemCall) else ""
+            return f"SystemCallFilter={calls.line_for(name, sandbox.host)}"
+
+        filters.add(type(self).__name__, f"SystemCallFilter={calls.lines[0]}", rule, line)
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and the lines."""
+        return ("", *self.calls.lines) if self.calls else ()
+
+    def intersected(self, own: Self) -> Self:
+        """Allow only what both allow, written as this value with what the unit denies taken out."""
+        if own.calls is None or self.calls is None:
+            return own if self.calls is None else self
+        host = self.host or own.host
+        return type(self)(intersection(self.calls, own.calls, host) if host else own.calls, host)
+
+    def strictness(self) -> int:
+        """Filters have no order; a unit's own is met by ``intersected``."""
+        return 0
+
+    def elements(self) -> tuple[str, ...]:
+        """Return the names that were added to the groups one by one."""
+        return self.calls.single_names if self.calls else ()
+
+    def without(self, element: str) -> Self:
+        """Return the filter without one name."""
+        if self.calls is None or self.host is None:
+            return self
+        return type(self)(parse_system_call_list((*self.calls.lines, f"~{element}"), self.host), self.host)
+
+    def kept_because(self, element: str, evidence: Evidence) -> str:
+        """Say which recorded call it stands beside."""
+        relatives = sorted(name for name in _recorded(evidence) if element in closure(frozenset({name}), evidence.host))
+        return f"may be called in place of {', '.join(relatives)}" if relatives else "error paths use it"
+
+
+def _recorded(evidence: Evidence) -> frozenset[str]:
+    return frozenset(
+        fact.behaviour.name for fact in evidence.confined(SystemCall) if isinstance(fact.behaviour, SystemCall)
+    )
+
+
+@dataclass(frozen=True)
+class SystemCallErrorNumber(Directive):
+    """What a call that the filter denies returns. An errno lets the program go on; the default kills it.
+
+    It takes nothing away, so no fact demands it: it is proposed with a filter of our own.
+    """
+
+    since: ClassVar = {"": 209}
+    manual: ClassVar = "systemd.exec(5), System Call Filtering"
+    summary: ClassVar = "answers denied system calls with an error instead of killing the service"
+    denied_examples: ClassVar = {}
+    boost_only: ClassVar = True
+
+    value: str = KILLED
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
+        """Take the last value that is an errno's name, a number or ``kill``; an empty one is ``kill``."""
+        value = KILLED
+        for assignment in assignments:
+            value = _error_number(assignment.strip(), host) or value
+        return cls(value)
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose EPERM, unless the unit has a filter of its own: killing is the stricter answer, and stays."""
+        has_own = SystemCallFilter.parse(evidence.unit.values("SystemCallFilter"), evidence.host).calls is not None
+        return () if has_own or not any(SystemCallFilter.candidates(evidence)) else [cls("EPERM")]
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Tell the filter what to answer."""
+        sandbox.filters.error_number = self.value
+
+    def values(self) -> tuple[str, ...]:
+        """Return the errno's name, or nothing for the default."""
+        return () if self.value == KILLED else (self.value,)
+
+    def intersected(self, own: Self) -> Self:
+        """Keep an errno that the unit chose."""
+        return self if own.value == KILLED else own
+
+
+def _error_number(word: str, host: HostFacts) -> str:
+    """Return the errno's name, ``SIGSYS`` for killing, or nothing for a word that systemd ignores."""
+    if not word or (word == "kill" and host.systemd_version >= 247):
+        return KILLED
+    return error_name(word)
+
+
+@dataclass(frozen=True)
+class SystemCallArchitectures(Directive):
+    """Kills the service when it makes system calls of another architecture, whatever SystemCallErrorNumber= says.
+
+    Facts carry the architecture of each call; a helper program of another architecture that was not run is not known.
+    """
+
+    since: ClassVar = {"": 209}
+    manual: ClassVar = "systemd.exec(5), System Call Filtering"
+    summary: ClassVar = "no system calls of other architectures"
+    denied_examples: ClassVar = {"native": Fact(SystemCall("getpid", "x86"))}
+
+    words: frozenset[str] = frozenset()
+    """The architectures, the target's own as ``native``; empty: no filter."""
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
+        """Add up the architectures since the last empty line, as ``config_parse_syscall_archs`` does."""
+        words: frozenset[str] = frozenset()
+        for assignment in assignments:
+            added = {NATIVE if word == host.architecture else word for word in assignment.split()}
+            words = words | (added & (ARCHITECTURES | {NATIVE})) if added else frozenset()
+        # The native architecture is in every filter of libseccomp (``seccomp_restrict_archs``).
+        return cls(words | {NATIVE} if words else words)
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose the native architecture, and then all that were seen."""
+        if not evidence.start_up_observed:
+            return ()
+        seen = frozenset(
+            fact.behaviour.architecture
+            for fact in evidence.confined(SystemCall)
+            if isinstance(fact.behaviour, SystemCall)
+        ) - {evidence.host.architecture}
+        native = frozenset({NATIVE})
+        return [cls(native), *([cls(native | seen)] if seen <= ARCHITECTURES else [])]
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Load the filter that kills."""
+        if not self.words:
+            return
+        allowed = (self.words - {NATIVE}) | {sandbox.host.architecture}
+
+        def rule(fact: Fact) -> str:
+            is_foreign = isinstance(fact.behaviour, SystemCall) and fact.behaviour.architecture not in allowed
+            return KILLED if is_foreign else ""
+
+        name = type(self).__name__
+        sandbox.filters.add(name, f"{name}={self.values()[1]}", rule)
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and the architectures."""
+        return ("", " ".join((NATIVE, *sorted(self.words - {NATIVE})))) if self.words else ()
+
+    def intersected(self, own: Self) -> Self:
+        """Allow only what both allow."""
+        if not own.words or not self.words:
+            return self if self.words else own
+        return type(self)(self.words & own.words)
+
+    def strictness(self) -> int:
+        """Return how many architectures are out."""
+        return len(ARCHITECTURES - self.words) if self.words else 0
+
+    def elements(self) -> tuple[str, ...]:
+        """Return the architectures besides the native one."""
+        return tuple(sorted(self.words - {NATIVE}))
+
+    def without(self, element: str) -> Self:
+        """Allow one architecture less."""
+        return type(self)(self.words - {element})
