@@ -40,7 +40,12 @@ class Machine(ABC):
     ) -> run.Completed:
         """Run a program inside the machine to its end; errors as in ``profiler.run.run``."""
         return run.run(
-            self.command(arguments), timeout=timeout, check=check, stdin=stdin, extra_environment=extra_environment
+            self.command(arguments),
+            timeout=timeout,
+            check=check,
+            stdin=stdin,
+            extra_environment=extra_environment,
+            shown_as=arguments,
         )
 
     def start(

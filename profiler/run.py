@@ -53,22 +53,26 @@ def run(
     check: bool = True,
     stdin: str | None = None,
     extra_environment: Mapping[str, str] | None = None,
+    shown_as: Sequence[str] | None = None,
 ) -> Completed:
     """Run a program to its end and return what it printed (bytes that are not UTF-8 as surrogates).
+
+    ``shown_as`` is the command as the user knows it, where the one that runs is wrapped.
 
     Raises ToolError if it cannot be started or exceeds ``timeout`` seconds, CommandFailed if ``check`` is set and it
     exits with another status than 0.
     """
+    shown = shown_as or command
     process = start(command, stdin=subprocess.PIPE if stdin is not None else None, extra_environment=extra_environment)
     try:
         stdout, stderr = process.communicate(os.fsencode(stdin) if stdin is not None else None, timeout=timeout)
     except subprocess.TimeoutExpired:
         end_group(process)
-        raise ToolError(f"{command[0]} did not end within {timeout:g} s", hint=f"try: {pasteable(command)}") from None
+        raise ToolError(f"{shown[0]} did not end within {timeout:g} s", hint=f"try: {pasteable(shown)}") from None
     except BaseException:
         end_group(process)
         raise
-    completed = Completed(tuple(command), process.returncode, os.fsdecode(stdout), os.fsdecode(stderr))
+    completed = Completed(tuple(shown), process.returncode, os.fsdecode(stdout), os.fsdecode(stderr))
     if check and completed.status != 0:
         raise failure(completed)
     return completed

@@ -27,6 +27,16 @@ RateLimitIntervalSec=0
 ForwardToSyslog=no
 """
 
+FIRST_PROGRAM = """\
+umount --recursive --lazy /sys
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys
+mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
+for systemd in /usr/lib/systemd/systemd /lib/systemd/systemd; do [ -x "$systemd" ] && exec "$systemd" "$@"; done
+echo "there is no systemd in the twin" >&2
+exit 127
+"""
+"""What runs before systemd as PID 1: nspawn shows a part of /sys only, services count on all of it."""
+
 MASKED = (
     # These change the kernel, which the twin shares with the host.
     "systemd-modules-load.service",
@@ -83,13 +93,17 @@ def boot_command(merged: Path, name: str, machine_id: str, network: str) -> list
     """Return the command line that boots a systemd in the tree at ``merged``."""
     return [
         *_common(merged, name),
-        "--boot",
+        "--console=read-only",
         f"--uuid={machine_id}",
         f"--network-namespace-path={network}",
         "--notify-ready=yes",
         "--setenv=SYSTEMD_LOG_SECCOMP=1",
         *(f"--bind={device}" for device in DEVICES if os.path.exists(device)),  # noqa: PTH110
         "--",
+        "/bin/sh",
+        "-c",
+        FIRST_PROGRAM,
+        "systemd",
         f"--unit={TARGET}",
         # In a container systemd and its generators read these arguments as the kernel's command line.
         "fstab=no",
@@ -99,7 +113,7 @@ def boot_command(merged: Path, name: str, machine_id: str, network: str) -> list
 
 def program_command(merged: Path, name: str, arguments: Sequence[str], options: Sequence[str] = ()) -> list[str]:
     """Return the command line that runs one program in the tree, on the host's network and without booting."""
-    return [*_common(merged, name), "--as-pid2", *options, "--", *arguments]
+    return [*_common(merged, name), "--console=pipe", "--as-pid2", *options, "--", *arguments]
 
 
 def _common(merged: Path, name: str) -> list[str]:
@@ -113,7 +127,6 @@ def _common(merged: Path, name: str) -> list[str]:
         "--keep-unit",
         "--register=no",
         "--capability=all",
-        "--console=pipe",
         "--link-journal=no",
         "--timezone=off",
     ]

@@ -24,7 +24,7 @@ OPAQUE = "trusted.overlay.opaque"
 SMALL_FILE = 1 << 20
 """Up to this size (bytes) a file that is a mount of its own, as a container's /etc/hosts, is copied."""
 
-OPTIONS = "redirect_dir=on,volatile"
+OPTIONS = "redirect_dir=on,xino=on,volatile"
 """Renaming a directory of the host works as on a real disk; fsync(2) costs nothing, as nothing needs to survive."""
 
 
