@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 
 from profiler.normalise import arguments
-from profiler.recorders.base import Struct, Value
+from profiler.recorders.base import Struct, Symbol, Value
 
+_QUOTED = re.compile(r'"([0-9A-Fa-f:.%]*|((?:\\x[0-9a-f]{2})*))"')
 _ANYBODY = {"AF_INET": "0.0.0.0", "AF_INET6": "::"}
 
 
@@ -50,10 +52,24 @@ def address(value: Value) -> Address | None:
     if family == "AF_INET":
         host, port = value.fields.get("sin_addr"), value.fields.get("sin_port")
     elif family == "AF_INET6":
-        host, port = value.fields.get("sin6_addr"), value.fields.get("sin6_port")
+        host, port = value.fields.get("sin6_addr", value.fields.get("0")), value.fields.get("sin6_port")
     else:
         return Address(family)
-    return Address(family, os.fsdecode(host) if isinstance(host, bytes) else "", arguments.number(port))
+    return Address(family, _host(host), arguments.number(port))
+
+
+def _host(value: Value) -> str:
+    # As bytes, or as strace wrote it: inet_addr("127.0.0.1"), with -xx the characters inside in hexadecimal.
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    match = _QUOTED.search(value.text) if isinstance(value, Symbol) else None
+    if match is None:
+        return ""
+    return (
+        bytes.fromhex(match.group(2).replace("\\x", "")).decode("ascii", "replace")
+        if match.group(2)
+        else match.group(1)
+    )
 
 
 def _unix(name: Value) -> Address:

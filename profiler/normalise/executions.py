@@ -60,7 +60,7 @@ def _interpreters(sighting: Sighting, place: Resolved) -> Resolved:
 
 def _privileges(sighting: Sighting, place: Resolved) -> FilePrivileges:
     objects, viewers = sighting.ledger.objects, sighting.ledger.paths.viewers(sighting.process)
-    owner = sighting.ledger.ownership.during(sighting.process, place.real)
+    owner = sighting.ledger.ownership.during(sighting.process, place.real, sighting.call.time)
     if owner is None or objects.forbids_set_uid(place.real, viewers):
         return FilePrivileges()
     permitted, effective = file_capabilities(objects.attribute(place.real, "security.capability", viewers))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from policy.behaviour import OK, Access, DeviceNodeMade, FileKind, PathPair, SpecialModeSet
 from profiler.normalise import arguments
 from profiler.normalise.objects import kind_of
-from profiler.normalise.ownership import Owner
+from profiler.normalise.owner import Owner
 from profiler.normalise.path_uses import demand, name_changed, use
 from profiler.normalise.paths import Resolved
 from profiler.normalise.permissions import WRITE, allowed
@@ -139,11 +139,11 @@ def _change_mode(sighting: Sighting, place: Resolved | None, mode: int) -> None:
     use(sighting, place, Access.METADATA)
     if not sighting.succeeded:
         return
-    owner = sighting.ledger.ownership.during(sighting.process, place.real)
+    owner = sighting.ledger.ownership.before(sighting.process, place.real, sighting.call.time)
     _require_owner(sighting, owner, sighting.call.name)
     if owner is not None and mode & stat.S_ISGID and not sighting.process.credentials.in_group(owner.group):
         sighting.needs("CAP_FSETID", f"{sighting.call.name} with the set-group-id bit, group {owner.group}")
-    sighting.ledger.ownership.changed(sighting.process, place.real, None, None, mode)
+    sighting.ledger.ownership.changed(owner, place.real, None, None, mode)
 
 
 def _require_owner(sighting: Sighting, owner: Owner | None, what: str) -> None:
@@ -159,7 +159,7 @@ def _change_owner(sighting: Sighting, place: Resolved, user: int | None, group: 
     if not sighting.succeeded:
         return
     ownership, credentials = sighting.ledger.ownership, sighting.process.credentials
-    before = ownership.before(place.real, sighting.call.time)
+    before = ownership.before(sighting.process, place.real, sighting.call.time)
     mine = credentials.user.file_system
     name = sighting.call.name
     if before is None and (
@@ -172,7 +172,11 @@ def _change_owner(sighting: Sighting, place: Resolved, user: int | None, group: 
         sighting.ledger.notes.add("unknown owner", sighting.evidence())
     elif not _may_change_owner(before, mine, user, group, credentials.in_group(group) if group is not None else True):
         sighting.needs("CAP_CHOWN", f"{name} from {_ids(before.user, before.group)} to {_ids(user, group)}")
-    ownership.changed(sighting.process, place.real, user, group, None)
+    ownership.changed(before or _now(sighting, place), place.real, user, group, None)
+
+
+def _now(sighting: Sighting, place: Resolved) -> Owner | None:
+    return sighting.ledger.ownership.during(sighting.process, place.real, sighting.call.time)
 
 
 def _may_change_owner(before: Owner, mine: int, user: int | None, group: int | None, member: bool) -> bool:
@@ -190,7 +194,7 @@ def _ids(user: int | None, group: int | None) -> str:
 def _change_attribute(sighting: Sighting, place: Resolved) -> None:
     name = sighting.argument(1)
     attribute = name.decode("ascii", "replace") if isinstance(name, bytes) else ""
-    owner = sighting.ledger.ownership.during(sighting.process, place.real)
+    owner = sighting.ledger.ownership.during(sighting.process, place.real, sighting.call.time)
     if attribute == "security.capability":
         sighting.needs("CAP_SETFCAP", f"{sighting.call.name} security.capability")
     elif attribute.startswith(("security.", "trusted.")):
@@ -203,7 +207,7 @@ def _change_attribute(sighting: Sighting, place: Resolved) -> None:
 
 def _change_times(sighting: Sighting, place: Resolved) -> None:
     # With times of its own choice only the owner; with "now" whoever may write (utimensat(2)).
-    owner = sighting.ledger.ownership.during(sighting.process, place.real)
+    owner = sighting.ledger.ownership.during(sighting.process, place.real, sighting.call.time)
     times = sighting.argument(2 if sighting.call.name in {"utimensat", "futimesat"} else 1)
     now = times is None or "UTIME_NOW" in str(times)
     if now and owner is not None and allowed(sighting.process.credentials, owner, WRITE):
@@ -248,7 +252,7 @@ def _make_link(sighting: Sighting) -> None:
 def _made(sighting: Sighting, place: Resolved | None, mode: int) -> None:
     use(sighting, place, Access.CREATE)
     if place is not None and sighting.succeeded:
-        sighting.ledger.ownership.created(sighting.process, place.real, mode)
+        sighting.ledger.ownership.created(sighting.process, place.real, mode, sighting.call.time)
 
 
 @handles("unlink", "unlinkat", "rmdir")
@@ -273,11 +277,10 @@ def _rename(sighting: Sighting) -> None:
     target = sighting.place(2 if at else None, 3 if at else 1, follow=False)
     if source is None or target is None:
         return
-    ownership, time = sighting.ledger.ownership, sighting.call.time
+    ownership = sighting.ledger.ownership
     exchange = "RENAME_EXCHANGE" in given
-    victim = ownership.before(target.real, time)
-    operation = "exchange" if exchange else "rename"
-    sighting.emit(PathPair(operation, source.path, target.path, exchange or victim is not None))
+    replaced = exchange or ownership.existed(target.real)
+    sighting.emit(PathPair("exchange" if exchange else "rename", source.path, target.path, replaced))
     use(sighting, source, Access.DELETE)
     use(sighting, target, Access.CREATE)
     if exchange:
@@ -285,7 +288,7 @@ def _rename(sighting: Sighting) -> None:
         use(sighting, target, Access.DELETE)
     if not sighting.succeeded:
         return
-    if victim is not None:
+    if replaced:
         name_changed(sighting, target, deleted=True)
     ownership.renamed(source.real, target.real, exchange)
     sighting.ledger.paths.forget()
@@ -305,7 +308,7 @@ def _link(sighting: Sighting) -> None:
         return
     sighting.emit(PathPair("link", source.path, target.path))
     use(sighting, source, Access.LOOKUP)
-    owner = sighting.ledger.ownership.during(sighting.process, source.real)
+    owner = sighting.ledger.ownership.during(sighting.process, source.real, sighting.call.time)
     mode = owner.mode if owner is not None else stat.S_IFREG | 0o600
     _made(sighting, target, mode)
     if sighting.succeeded and owner is not None:

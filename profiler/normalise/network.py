@@ -100,7 +100,7 @@ def _bind_path(sighting: Sighting, name: bytes) -> None:
     place = sighting.find(name, -100, follow=False)
     use(sighting, place, Access.BIND)
     if place is not None and sighting.succeeded:
-        sighting.ledger.ownership.created(sighting.process, place.real, stat.S_IFSOCK | 0o777)
+        sighting.ledger.ownership.created(sighting.process, place.real, stat.S_IFSOCK | 0o777, sighting.call.time)
 
 
 @handles("connect")

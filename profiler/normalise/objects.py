@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import stat
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,13 +39,13 @@ def kind_of(mode: int) -> FileKind:
 
 @dataclass(frozen=True)
 class ObjectStatus:
-    """An object as lstat(2) shows it. ``device`` is "major:minor" of nodes; ``looked_at`` seconds since the epoch."""
+    """An object as lstat(2) shows it. ``device`` is "major:minor" of nodes; ``changed`` its st_ctime."""
 
     mode: int
     owner: int
     group: int
     device: str = ""
-    looked_at: float = 0.0
+    changed: float = 0.0
 
     @property
     def kind(self) -> FileKind:
@@ -112,7 +111,7 @@ class MachineObjects:
                 found = os.lstat(place)
                 is_node = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
                 device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if is_node else ""
-                return ObjectStatus(found.st_mode, found.st_uid, found.st_gid, device, time.time())
+                return ObjectStatus(found.st_mode, found.st_uid, found.st_gid, device, found.st_ctime)
         return None
 
     def link_target(self, path: bytes, viewers: Sequence[int]) -> bytes | None:

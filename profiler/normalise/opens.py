@@ -102,7 +102,7 @@ def _creating(sighting: Sighting, place: Resolved, flags: frozenset[str], mode: 
         return False
     if created:
         use(sighting, place, Access.CREATE)
-        ownership.created(sighting.process, place.real, stat.S_IFREG | stat.S_IMODE(mode))
+        ownership.created(sighting.process, place.real, stat.S_IFREG | stat.S_IMODE(mode), sighting.call.time)
         use(sighting, place, Access.READ_WRITE if "O_RDWR" in flags else Access.WRITE, fresh=True)
     return created
 
@@ -128,7 +128,7 @@ def _truncating(sighting: Sighting, place: Resolved, flags: frozenset[str]) -> N
     if "O_TRUNC" in flags and not flags & {"O_WRONLY", "O_RDWR"}:
         use(sighting, place, Access.TRUNCATE)
     if sighting.succeeded and "O_NOATIME" in flags:
-        owner = sighting.ledger.ownership.during(sighting.process, place.real)
+        owner = sighting.ledger.ownership.during(sighting.process, place.real, sighting.call.time)
         if owner is not None and owner.user != sighting.process.credentials.user.file_system:
             sighting.needs("CAP_FOWNER", f"{sighting.call.name} with O_NOATIME of a file of user {owner.user}")
 
@@ -151,7 +151,9 @@ def _fcntl(sighting: Sighting) -> None:
     operation = arguments.word(sighting.argument(1))
     if operation == "F_SETLEASE":
         real = sighting.target(0)
-        owner = sighting.ledger.ownership.during(sighting.process, real) if real is not None else None
+        owner = (
+            sighting.ledger.ownership.during(sighting.process, real, sighting.call.time) if real is not None else None
+        )
         if owner is None or owner.user != sighting.process.credentials.user.file_system:
             sighting.needs("CAP_LEASE", "fcntl(F_SETLEASE) of another user's file")
 

@@ -7,36 +7,24 @@ calls tell (it created the file, it changed its owner, it was shown its status) 
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 
 from policy.behaviour import FileKind
+from profiler.normalise.baseline import Baseline
 from profiler.normalise.byte_paths import directory_of
-from profiler.normalise.objects import ObjectStatus, ObjectView, kind_of
+from profiler.normalise.objects import ObjectStatus, ObjectView
+from profiler.normalise.owner import Owner
 from profiler.normalise.paths import PathResolver, Resolved
 from profiler.normalise.processes import Process
 
 _CLOCK_SLACK = 0.05  # seconds: file times come from the kernel's tick, the recorder's from the exact clock
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Owner, group and mode (with type) of an object at some time."""
-
-    user: int
-    group: int
-    mode: int
-
-    @property
-    def kind(self) -> FileKind:
-        """The type of the object."""
-        return kind_of(self.mode)
-
-
 class Ownership:
     """What is known of the objects that the service touched. Grows with distinct paths only."""
 
-    def __init__(self, objects: ObjectView, paths: PathResolver) -> None:
+    def __init__(self, objects: ObjectView, paths: PathResolver, baseline: Baseline) -> None:
         self._objects = objects
+        self._baseline = baseline
         self._paths = paths
         self._created: set[bytes] = set()
         self._absent: set[bytes] = set()
@@ -59,21 +47,30 @@ class Ownership:
             self._looks[real] = status
         return status
 
-    def during(self, process: Process, real: bytes) -> Owner | None:
-        """Return the owner and mode that a call just made met: exactly if tracked, else as they are now."""
+    def during(self, process: Process, real: bytes, time: float) -> Owner | None:
+        """Return the owner and mode that a call at this time met, ``None`` if nobody knows.
+
+        Exact if the service's own calls told, or nothing has changed the object since; else as it stood before the
+        recording; else as it is now.
+        """
         tracked = self._tracked.get(real)
         if tracked is not None:
             return tracked
         status = self.look(process, real)
-        return None if status is None else Owner(status.owner, status.group, status.mode)
+        seen = None if status is None else Owner(status.owner, status.group, status.mode)
+        if status is not None and status.changed < time:
+            return seen
+        return self._baseline.owner(real) or seen
 
-    def before(self, real: bytes, time: float) -> Owner | None:
-        """Return the owner and mode before a call at this time, ``None`` if nobody had looked by then."""
+    def before(self, process: Process, real: bytes, time: float) -> Owner | None:
+        """Return the owner and mode before a call at this time that changed them, ``None`` if nobody knows."""
         tracked = self._tracked.get(real)
         if tracked is not None:
             return tracked
-        look = self._looks.get(real)
-        return Owner(look.owner, look.group, look.mode) if look is not None and look.looked_at < time else None
+        look = self._looks.get(real) or self.look(process, real)
+        if look is not None and look.changed < time:
+            return Owner(look.owner, look.group, look.mode)
+        return self._baseline.owner(real)
 
     def kind(self, process: Process, real: bytes) -> tuple[FileKind, str]:
         """Return the type of an object and, for a node, its device."""
@@ -90,31 +87,29 @@ class Ownership:
             return born >= time - _CLOCK_SLACK
         if place.real in self._absent:
             return True
-        return False if place.real in self._tracked or place.real in self._looks else None
+        if place.real in self._tracked or place.real in self._looks:
+            return False
+        return self._baseline.owner(place.real) is None if self._baseline.covers(place.real) else None
 
-    def created(self, process: Process, real: bytes, mode: int) -> None:
+    def created(self, process: Process, real: bytes, mode: int, time: float) -> None:
         """Note that the service created an object with this mode (with its type, before the umask)."""
         self._created.add(real)
         self._absent.discard(real)
         self._looks.pop(real, None)
-        self._tracked[real] = self._newborn(process, real, mode)
+        self._tracked[real] = self._newborn(process, real, mode, time)
 
     def shown(self, real: bytes, owner: Owner) -> None:
         """Note an object's status that the kernel showed to the service."""
         self._tracked[real] = owner
 
-    def changed(self, process: Process, real: bytes, user: int | None, group: int | None, mode: int | None) -> None:
-        """Note that owner, group or permissions were set; ``None`` leaves one as it was."""
-        known = self._tracked.get(real)
-        if known is None:
-            status = self.look(process, real)
-            if status is None:
-                return
-            known = Owner(status.owner, status.group, status.mode)
-        permissions = known.mode if mode is None else stat.S_IFMT(known.mode) | stat.S_IMODE(mode)
-        self._tracked[real] = Owner(
-            known.user if user is None else user, known.group if group is None else group, permissions
-        )
+    def changed(self, before: Owner | None, real: bytes, user: int | None, group: int | None, mode: int | None) -> None:
+        """Note that owner, group or permissions were set; ``None`` leaves one as it was ``before``."""
+        if before is not None:
+            self._tracked[real] = Owner(
+                before.user if user is None else user,
+                before.group if group is None else group,
+                before.mode if mode is None else stat.S_IFMT(before.mode) | stat.S_IMODE(mode),
+            )
 
     def deleted(self, real: bytes) -> None:
         """Note that a name is gone. That it was the service's own stays known."""
@@ -145,13 +140,15 @@ class Ownership:
         if target_own:
             self._created.add(source)
 
-    def known(self, real: bytes) -> bool:
-        """Whether an object was known at this path before, as far as can be told."""
-        return real in self._tracked or real in self._looks
+    def existed(self, real: bytes) -> bool:
+        """Whether there was an object at this path, as far as the service's calls and the baseline tell."""
+        if real in self._absent:
+            return False
+        return real in self._tracked or real in self._looks or self._baseline.owner(real) is not None
 
-    def _newborn(self, process: Process, real: bytes, mode: int) -> Owner:
+    def _newborn(self, process: Process, real: bytes, mode: int, time: float) -> Owner:
         credentials = process.credentials
-        above = self.during(process, directory_of(real))
+        above = self.during(process, directory_of(real), time)
         inherits = above is not None and bool(above.mode & stat.S_ISGID)
         group = above.group if above is not None and inherits else credentials.group.file_system
         if stat.S_ISLNK(mode):

@@ -88,7 +88,7 @@ def infer(sighting: Sighting, place: Resolved, access: Access, fresh: bool) -> N
 def demand(sighting: Sighting, real: bytes, wanted: int) -> None:
     """Record the DAC capability if the mode bits of this object refuse these permissions to the caller."""
     ownership, credentials = sighting.ledger.ownership, sighting.process.credentials
-    owner = ownership.during(sighting.process, real)
+    owner = ownership.during(sighting.process, real, sighting.call.time)
     if owner is None:
         if wanted & permissions.WRITE:
             sighting.needs_one(_OVERRIDE, f"{sighting.call.name} for writing (unknown owner)")
@@ -111,10 +111,10 @@ def name_changed(sighting: Sighting, place: Resolved, *, deleted: bool) -> None:
     if not deleted:
         return
     ownership, credentials = sighting.ledger.ownership, sighting.process.credentials
-    directory = ownership.during(sighting.process, place.parent)
+    directory = ownership.during(sighting.process, place.parent, sighting.call.time)
     if directory is None or not directory.mode & stat.S_ISVTX:
         return
-    victim = ownership.before(place.real, sighting.call.time)
+    victim = ownership.before(sighting.process, place.real, sighting.call.time)
     if victim is None:
         if credentials.user.file_system != directory.user and not ownership.is_own(place.real):
             sighting.needs("CAP_FOWNER", f"{sighting.call.name} in a sticky directory (unknown owner)")
@@ -126,7 +126,7 @@ def name_changed(sighting: Sighting, place: Resolved, *, deleted: bool) -> None:
 def _searches(sighting: Sighting, place: Resolved) -> None:
     # What was opened relative to a directory needs no search of what lies above that directory.
     for directory in place.directories:
-        owner = sighting.ledger.ownership.during(sighting.process, directory)
+        owner = sighting.ledger.ownership.during(sighting.process, directory, sighting.call.time)
         if owner is not None and stat.S_ISDIR(owner.mode):
             demand(sighting, directory, permissions.SEARCH)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 
 from profiler.normalise.credentials import Credentials
-from profiler.normalise.ownership import Owner
+from profiler.normalise.owner import Owner
 
 READ, WRITE, SEARCH = 4, 2, 1
 """Bits of a permission, as in the last digit of a mode. SEARCH is execute for files."""

@@ -97,7 +97,7 @@ def _inode_flags(sighting: Sighting) -> None:
     real = sighting.target(0)
     if real is not None:
         use(sighting, sighting.ledger.paths.at(sighting.process, real), Access.METADATA)
-        owner = sighting.ledger.ownership.during(sighting.process, real)
+        owner = sighting.ledger.ownership.during(sighting.process, real, sighting.call.time)
         if owner is not None and owner.user != sighting.process.credentials.user.file_system:
             sighting.needs("CAP_FOWNER", f"ioctl on a file of user {owner.user}")
     if "IMMUTABLE" in str(sighting.argument(2)) or "APPEND" in str(sighting.argument(2)):

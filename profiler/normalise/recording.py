@@ -21,6 +21,7 @@ from profiler.normalise import (
     tracking,
 )
 from profiler.normalise.attribution import EXECUTOR, ExecLines, Scope, control_group_of
+from profiler.normalise.baseline import Baseline
 from profiler.normalise.byte_paths import name_of
 from profiler.normalise.executable_ranges import ExecutableRanges
 from profiler.normalise.objects import ObjectView
@@ -53,16 +54,20 @@ class Normaliser:
         *,
         started: float,
         phase_at: Callable[[float], Phase] = lambda _: Phase.SERVING,
+        baseline: Baseline | None = None,
     ) -> None:
         """Begin a recording of ``scope`` at ``started`` (seconds since the epoch).
 
-        ``phase_at`` says in which part of the service's life a moment lies.
+        ``phase_at`` says in which part of the service's life a moment lies. ``baseline`` is what stood on the machine
+        before; without it more is unknown, and answered generously.
         """
         self._scope = scope
         self._objects = objects
         self._processes = ProcessTable()
         paths = PathResolver(objects, self._processes)
-        self._ledger = Ledger(objects, self._processes, paths, Ownership(objects, paths), started, phase_at)
+        self._ledger = Ledger(
+            objects, self._processes, paths, Ownership(objects, paths, baseline or Baseline()), started, phase_at
+        )
         self._lines = ExecLines(scope.exec_lines)
         self._seen_calls: set[tuple[object, ...]] = set()
         self._waiting: dict[int, list[RawEvent]] = {}
