@@ -65,11 +65,8 @@ def _host(value: Value) -> str:
     match = _QUOTED.search(value.text) if isinstance(value, Symbol) else None
     if match is None:
         return ""
-    return (
-        bytes.fromhex(match.group(2).replace("\\x", "")).decode("ascii", "replace")
-        if match.group(2)
-        else match.group(1)
-    )
+    digits = (match.group(2) or "").replace("\\x", "")
+    return bytes.fromhex(digits).decode("ascii", "replace") if digits else match.group(1)
 
 
 def _unix(name: Value) -> Address:

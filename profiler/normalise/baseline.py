@@ -17,8 +17,8 @@ from profiler.normalise.owner import Owner
 TREES = (b"/etc", b"/var", b"/run", b"/tmp", b"/srv", b"/opt", b"/home", b"/root", b"/mnt", b"/media", b"/dev/shm")
 """Where services write."""
 
-MOST_NAMES = 200_000
-MOST_SECONDS = 3.0
+MOST_NAMES = 100_000
+MOST_SECONDS = 2.0
 
 
 class Baseline:

@@ -250,7 +250,7 @@ def _make_link(sighting: Sighting) -> None:
 
 
 def _made(sighting: Sighting, place: Resolved | None, mode: int) -> None:
-    use(sighting, place, Access.CREATE)
+    use(sighting, place, Access.CREATE, kind=kind_of(mode))
     if place is not None and sighting.succeeded:
         sighting.ledger.ownership.created(sighting.process, place.real, mode, sighting.call.time)
 
@@ -282,7 +282,10 @@ def _rename(sighting: Sighting) -> None:
     replaced = exchange or ownership.existed(target.real)
     sighting.emit(PathPair("exchange" if exchange else "rename", source.path, target.path, replaced))
     use(sighting, source, Access.DELETE)
-    use(sighting, target, Access.CREATE)
+    kind = ownership.kind(sighting.process, source.real)[0]
+    if kind is FileKind.UNKNOWN:
+        kind = ownership.kind(sighting.process, target.real)[0]
+    use(sighting, target, Access.CREATE, kind=kind)
     if exchange:
         use(sighting, source, Access.CREATE)
         use(sighting, target, Access.DELETE)

@@ -7,7 +7,7 @@ import socket as numbers
 import stat
 from collections.abc import Iterator
 
-from policy.behaviour import Access, SocketAddress, SocketOpened
+from policy.behaviour import Access, FileKind, SocketAddress, SocketOpened
 from profiler.normalise import arguments
 from profiler.normalise.addresses import Address, address
 from profiler.normalise.credentials import Credentials
@@ -98,7 +98,7 @@ def _bind(sighting: Sighting) -> None:
 
 def _bind_path(sighting: Sighting, name: bytes) -> None:
     place = sighting.find(name, -100, follow=False)
-    use(sighting, place, Access.BIND)
+    use(sighting, place, Access.BIND, kind=FileKind.SOCKET)
     if place is not None and sighting.succeeded:
         sighting.ledger.ownership.created(sighting.process, place.real, stat.S_IFSOCK | 0o777, sighting.call.time)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 
-from policy.behaviour import Access, SpecialModeSet
+from policy.behaviour import Access, FileKind, SpecialModeSet
 from profiler.normalise import arguments
 from profiler.normalise.path_uses import demand, use
 from profiler.normalise.paths import Resolved
@@ -92,16 +92,16 @@ def _access(flags: frozenset[str]) -> Access:
 def _creating(sighting: Sighting, place: Resolved, flags: frozenset[str], mode: int, exclusive: bool) -> bool:
     # Whether all has been said: the open created the file, or failed. Otherwise it goes on as an ordinary open.
     if not sighting.succeeded:
-        use(sighting, place, Access.CREATE)
+        use(sighting, place, Access.CREATE, kind=FileKind.REGULAR)
         return True
     ownership = sighting.ledger.ownership
     created = True if exclusive else ownership.was_created(sighting.process, place, sighting.call.time)
     if created is None:
         sighting.ledger.notes.add("created or opened, cannot be told", sighting.evidence())
-        use(sighting, place, Access.CREATE)
+        use(sighting, place, Access.CREATE, kind=FileKind.REGULAR)
         return False
     if created:
-        use(sighting, place, Access.CREATE)
+        use(sighting, place, Access.CREATE, kind=FileKind.REGULAR)
         ownership.created(sighting.process, place.real, stat.S_IFREG | stat.S_IMODE(mode), sighting.call.time)
         use(sighting, place, Access.READ_WRITE if "O_RDWR" in flags else Access.WRITE, fresh=True)
     return created
@@ -115,7 +115,7 @@ def _temporary(sighting: Sighting, directory: int | None, path: int, mode: int) 
         return
     name = place.path.rstrip("/") + "/#tmpfile"
     nameless = Resolved(place.real.rstrip(b"/") + b"/#tmpfile", name, "", place.links, place.directories)
-    use(sighting, nameless, Access.CREATE)
+    use(sighting, nameless, Access.CREATE, kind=FileKind.REGULAR)
 
 
 def _special_mode(sighting: Sighting, mode: int) -> None:

@@ -11,6 +11,7 @@ from profiler.normalise.byte_paths import directory_of
 from profiler.normalise.paths import Resolved
 from profiler.normalise.sighting import Sighting
 
+_TO_LOOK_UP = frozenset({FileKind.UNKNOWN, FileKind.CHARACTER, FileKind.BLOCK})
 _MISSING = frozenset({"ENOENT", "ENOTDIR"})
 _READING = frozenset({Access.READ, Access.READ_WRITE})
 _WRITING = frozenset({Access.WRITE, Access.READ_WRITE, Access.TRUNCATE, Access.WRITE_PROBE, Access.CONNECT})
@@ -24,8 +25,18 @@ _GUARDED = re.compile(
 )  # what ptrace_may_access() guards (proc(5)); mounts and its kin are guarded alike
 
 
-def use(sighting: Sighting, place: Resolved | None, access: Access, *, fresh: bool = False) -> None:
-    """Record that this call used a path. ``fresh``: the call itself created the object, its mode did not matter."""
+def use(
+    sighting: Sighting,
+    place: Resolved | None,
+    access: Access,
+    *,
+    fresh: bool = False,
+    kind: FileKind = FileKind.UNKNOWN,
+) -> None:
+    """Record that this call used a path.
+
+    ``fresh``: the call itself created the object, its mode did not matter. ``kind``: what it is, where the call tells.
+    """
     if place is None:
         return
     ledger = sighting.ledger
@@ -47,9 +58,8 @@ def use(sighting: Sighting, place: Resolved | None, access: Access, *, fresh: bo
     if key in ledger.path_uses:
         return
     ledger.path_uses.add(key)
-    if sighting.outcome in _MISSING:
-        kind, device = FileKind.UNKNOWN, ""
-    else:
+    device = ""
+    if sighting.outcome not in _MISSING and kind in _TO_LOOK_UP:
         kind, device = ledger.ownership.kind(who, place.real)
     sighting.emit(PathUse(place.path, access, kind, own, device, place.through))
     use_links(sighting, place)
