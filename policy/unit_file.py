@@ -235,12 +235,17 @@ def assignment_line(name: str, value: str) -> str:
 def comment_line(text: str) -> str:
     """Return a comment line without a line end, whatever the text: it comes from names that a hostile service chose.
 
-    What is not printable is escaped (``\\n``, ``\\x1b``, ``\\u202e``; bytes that are not UTF-8 as ``\\xNN``), and very
-    long text is cut.
+    It is made printable, and very long text is cut.
     """
-    shown = text if text.isprintable() else "".join(map(_shown, text))
+    shown = printable(text)
     cut = shown if len(shown) <= LONGEST_COMMENT else f"{shown[:LONGEST_COMMENT]}..."
     return f"# {cut}".rstrip(WHITESPACE)
+
+
+def printable(text: str) -> str:
+    """Return text in which everything that is not printable is escaped: ``\\n``, ``\\x1b``, ``\\u202e``; bytes that are
+    not UTF-8 as ``\\xNN``."""
+    return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def _shown(character: str) -> str:

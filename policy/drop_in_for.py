@@ -1,0 +1,77 @@
+"""What a decision has to say in a drop-in: the values that differ from the unit's own, each with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from policy.decide import Decision
+from policy.directives.base import Evidence
+from policy.explain import Explanation, Kept, Status, explain
+from policy.host_facts import HostFacts
+from policy.service_profile import Profile
+from policy.wording import denial_in_words, fact_in_words
+
+REASONS_SHOWN = 12
+"""How many comment lines a directive may have; ``explain`` shows all of them."""
+
+Setting = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""A directive's name, the values to assign in order (a leading "" being a reset), and comment lines."""
+
+NEEDS_COMPANION = {"SystemCallErrorNumber": "SystemCallFilter", "IPAddressAllow": "IPAddressDeny"}
+"""Directives that say nothing without another one."""
+
+
+def drop_in_settings(decision: Decision, profile: Profile, host: HostFacts) -> tuple[Setting, ...]:
+    """Return the settings of the drop-in for a decision, in order."""
+    header = profile.header
+    evidence = Evidence(profile.facts, host, header.unit, header.start_up_observed)
+    explanations = explain(decision, evidence)
+    set_anyhow = {one.directive for one in explanations if one.values}
+    return tuple(
+        (one.directive, one.values, comments(one))
+        for one in explanations
+        if one.status is Status.TIGHTENED
+        and one.values
+        and NEEDS_COMPANION.get(one.directive, one.directive) in set_anyhow
+    )
+
+
+def comments(explanation: Explanation) -> tuple[str, ...]:
+    """Return the reasons for a value as comment lines: each exception with what needs it, and what forbids more."""
+    lines = [*_exceptions(explanation.exceptions), *_forced(explanation)]
+    hidden = len(lines) - REASONS_SHOWN
+    return (
+        tuple(lines) if hidden <= 0 else (*lines[:REASONS_SHOWN], f"... and {hidden} more reasons (explain shows them)")
+    )
+
+
+@dataclass(frozen=True)
+class _Reason:
+    words: str
+    more: int = 0
+
+    def __str__(self) -> str:
+        return self.words + (f", and {self.more} more" if self.more else "")
+
+
+def _exceptions(exceptions: Sequence[Kept]) -> list[str]:
+    # Elements with the same reason share a line: the calls of one class, for instance.
+    by_reason: dict[_Reason, list[str]] = {}
+    for exception in exceptions:
+        by_reason.setdefault(_reason(exception), []).append(exception.element)
+    return [f"{' '.join(elements)}: {reason}" for reason, elements in by_reason.items()]
+
+
+def _reason(exception: Kept) -> _Reason:
+    if exception.needed_by:
+        return _Reason(fact_in_words(exception.needed_by[0]), len(exception.needed_by) - 1)
+    return _Reason(exception.kept_because or "the unit has it, and nothing that was recorded needs it")
+
+
+def _forced(explanation: Explanation) -> list[str]:
+    # A list says by its exceptions what forbids more; for a single word it is the first fact that forbade the stricter.
+    if explanation.exceptions or not explanation.forced_by:
+        return []
+    first, *others = explanation.forced_by
+    return [f"not stricter: {denial_in_words(first)}" + (f", and {len(others)} more" if others else "")]

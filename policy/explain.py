@@ -1,0 +1,86 @@
+"""Explain: for each directive its value, what forced it to be no stricter, and which fact needs each exception.
+
+Nothing is remembered from the decision: an exception is taken out and the sandbox is asked what it would then deny.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from policy.behaviour import Fact, Known
+from policy.decide import Choice, Decision
+from policy.directives.base import Directive, Evidence
+from policy.replay import ordered
+from policy.sandbox.denial import Denial
+from policy.settings import build_sandbox
+
+
+class Status(StrEnum):
+    """How the value of a directive relates to what the unit has."""
+
+    TIGHTENED = "tightened"
+    ALREADY_THERE = "already there"
+    LEFT = "left as is"
+    NOT_SET = "not set"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One element of a list value, the facts that need it, and, where there are none, why it is kept all the same."""
+
+    element: str
+    needed_by: tuple[Fact, ...] = ()
+    kept_because: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a directive has its value."""
+
+    directive: str
+    summary: str
+    values: tuple[str, ...]
+    status: Status
+    forced_by: tuple[Denial, ...] = ()
+    exceptions: tuple[Kept, ...] = ()
+
+
+def explain(decision: Decision, evidence: Evidence) -> tuple[Explanation, ...]:
+    """Return an explanation for every directive of a decision, in the order of a drop-in."""
+    chosen = {choice.name: choice.chosen for choice in decision.choices}
+    sandbox = build_sandbox(chosen, evidence.host, evidence.unit)
+    facts = [fact for fact in ordered(evidence.facts) if sandbox.judge(fact) is None]
+    return tuple(_explanation(choice, chosen, facts, evidence) for choice in decision.choices)
+
+
+def _explanation(
+    choice: Choice, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
+) -> Explanation:
+    return Explanation(
+        choice.name,
+        type(choice.chosen).summary,
+        choice.chosen.values(),
+        _status(choice, evidence),
+        choice.forced_by,
+        tuple(_exception(element, choice.chosen, chosen, facts, evidence) for element in choice.chosen.elements()),
+    )
+
+
+def _status(choice: Choice, evidence: Evidence) -> Status:
+    if choice.changes_unit:
+        return Status.TIGHTENED
+    if choice.own == type(choice.own).parse([], evidence.host):
+        return Status.NOT_SET
+    return Status.LEFT if choice.forced_by else Status.ALREADY_THERE
+
+
+def _exception(
+    element: str, directive: Directive, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
+) -> Kept:
+    name = type(directive).__name__
+    without = build_sandbox({**chosen, name: directive.without(element)}, evidence.host, evidence.unit)
+    needed_by = [fact for fact in facts if without.judge(fact) is not None]
+    needed_by.sort(key=lambda fact: (not fact.succeeded, fact.known is Known.INFERRED, fact.exec_line != "ExecStart"))
+    return Kept(element, tuple(needed_by), "" if needed_by else directive.kept_because(element, evidence))
