@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,8 @@ from policy.unit_settings import UnitSettings
 from profiler.errors import ToolError
 from profiler.host import read_host_facts
 from profiler.machine import Machine
-from profiler.normalise.recording import Normaliser
+from profiler.normalise.objects import MachineObjects
+from profiler.normalise.recording import Normaliser, Scope
 from profiler.recorders.base import Losses
 from profiler.recorders.strace import StraceRecorder
 from profiler.unit.life import Life, Lived, PhaseClock
@@ -54,13 +56,17 @@ def record_unit(
     """
     settings = unit.settings()
     clock = PhaseClock()
-    normaliser = Normaliser(unit.machine, settings, phase_at=clock.at, control_group=unit.properties()["ControlGroup"])
-    with StraceRecorder(unit.machine, normaliser.take, decode=normaliser.needed_calls) as recorder:
+    scope = Scope(unit.name, unit.properties()["ControlGroup"], settings.exec_lines)
+    normaliser = Normaliser(scope, MachineObjects(unit.machine), started=time.time(), phase_at=clock.at)
+    with StraceRecorder(unit.machine, normaliser.feed, decode=normaliser.needed_calls) as recorder:
         lived, error = _drive(Life(unit, workload, serving_for, announce), clock)
+    normaliser.finish()
     result = _workload_result(workload is not None, lived)
     recording = _recording(unit.machine, recorder.losses, normaliser, clock.seen, result)
     never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(normaliser)))
-    profile = Profile(Header(settings, frozenset({replace(recording, unobserved=never_ran)})), normaliser.facts())
+    profile = Profile(
+        Header(settings, frozenset({replace(recording, unobserved=never_ran)})), frozenset(normaliser.facts())
+    )
     return Recorded(profile, lived, error, 0, recorder.lines, normaliser.notes)
 
 
@@ -77,12 +83,13 @@ def record_command(machine: Machine, command: Sequence[str]) -> Recorded:
     Raises ToolError if it cannot be run.
     """
     settings = UnitSettings(name=WITHOUT_UNIT)
-    normaliser = Normaliser(machine, settings, phase_at=lambda _time: Phase.SERVING, of_command=True)
-    with StraceRecorder(machine, normaliser.take, decode=normaliser.needed_calls, command=command) as recorder:
+    normaliser = Normaliser(Scope(), MachineObjects(machine), started=time.time())
+    with StraceRecorder(machine, normaliser.feed, decode=normaliser.needed_calls, command=command) as recorder:
         status = recorder.wait()
+    normaliser.finish()
     phases = (Phase.START_UP, Phase.SERVING)
     recording = _recording(machine, recorder.losses, normaliser, phases, WorkloadResult.NONE)
-    profile = Profile(Header(settings, frozenset({recording})), normaliser.facts())
+    profile = Profile(Header(settings, frozenset({recording})), frozenset(normaliser.facts()))
     return Recorded(profile, status=status, lines=recorder.lines, notes=normaliser.notes)
 
 

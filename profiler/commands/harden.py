@@ -37,6 +37,7 @@ from profiler.validate.validation import validate
     help="Where UNIT.conf and UNIT.profile go. Default: this directory.",
 )
 @force_option
+@click.option("--show", is_flag=True, help="Print the drop-in as well.")
 @click.option("--accept-partial", is_flag=True, help="Go on although the recording lost something.")
 @machine_options
 @quiet_option
@@ -52,6 +53,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     """
     base = full_name(unit).removesuffix(".service")
     profile_path, drop_in_path = (options["output_directory"] / f"{base}.{kind}" for kind in ("profile", "conf"))
+    options["output_directory"].mkdir(parents=True, exist_ok=True)
     for path in (profile_path, drop_in_path):
         profile_file.check_writable(path, force=options["force"])
     with machine_choice.machine() as machine:
@@ -66,6 +68,8 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         generated = generate(recorded.profile, host, accept_partial=options["accept_partial"])
         replayed = replay(recorded.profile, generated.drop_in.assignments, host)
     profile_file.write_text(drop_in_path, generated.text, mode=0o644, force=options["force"])
+    if options["show"]:
+        _say(["", *generated.text.splitlines(), ""])
     _say([*(f"blocked: {line}" for line in denials_in_words(replayed.denials)), replay_summary(replayed)])
     if replayed.denials:
         return ExitCode.DOES_NOT_FIT

@@ -7,6 +7,7 @@ restarts the unit. After a reboot /run is empty, so nothing of ours is in force 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -47,27 +48,26 @@ def locked(unit: Unit) -> Iterator[Path]:
     directory = unit.machine.path(STATE)
     directory.mkdir(mode=0o700, exist_ok=True)
     path = directory / f"{unit.name}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = _lock(path, unit)
     try:
-        _lock(descriptor, unit)
         yield path
     finally:
+        path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
-def _lock(descriptor: int, unit: Unit) -> None:
+def _lock(path: Path, unit: Unit) -> int:
+    # The file is removed with the lock, so a lock counts only while the file is still the one at that path.
     deadline = time.monotonic() + LOCK_WAIT
-    while True:
-        try:
+    while time.monotonic() < deadline:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise ToolError(
-                    f"another unit-tailor is working on {unit.name}", hint="wait for it to end, then try again"
-                ) from None
-            time.sleep(0.1)
-        else:
-            return
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        os.close(descriptor)
+        time.sleep(0.1)
+    raise ToolError(f"another unit-tailor is working on {unit.name}", hint="wait for it to end, then try again")
 
 
 @contextmanager
