@@ -6,6 +6,7 @@ nothing of that any more. Names and owners as they were at the start tell what t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
@@ -18,7 +19,7 @@ TREES = (b"/etc", b"/var", b"/run", b"/tmp", b"/srv", b"/opt", b"/home", b"/root
 """Where services write."""
 
 MOST_NAMES = 100_000
-MOST_SECONDS = 2.0
+MOST_SECONDS = 3.0
 
 
 class Baseline:
@@ -42,6 +43,7 @@ class Baseline:
         baseline = cls()
         end = time.monotonic() + most_seconds
         todo = deque(trees)
+        baseline._add_roots(root, todo)
         while todo and len(baseline._owners) < most_names and time.monotonic() < end:
             todo.extend(baseline._list(root, todo.popleft()))
         return baseline
@@ -57,6 +59,12 @@ class Baseline:
 
     def __len__(self) -> int:
         return len(self._owners)
+
+    def _add_roots(self, root: bytes, trees: Iterable[bytes]) -> None:
+        for tree in trees:
+            with contextlib.suppress(OSError):
+                status = os.lstat(root + tree)
+                self._owners[tree] = Owner(status.st_uid, status.st_gid, status.st_mode)
 
     def _list(self, root: bytes, directory: bytes) -> list[bytes]:
         below: list[bytes] = []

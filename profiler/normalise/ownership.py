@@ -27,6 +27,7 @@ class Ownership:
         self._baseline = baseline
         self._paths = paths
         self._created: set[bytes] = set()
+        self._made_at: dict[bytes, float] = {}
         self._absent: set[bytes] = set()
         self._tracked: dict[bytes, Owner] = {}
         self._looks: dict[bytes, ObjectStatus] = {}
@@ -83,8 +84,12 @@ class Ownership:
     def was_created(self, process: Process, place: Resolved, time: float) -> bool | None:
         """Whether a successful open with O_CREAT at this time created the file; ``None`` if it cannot be told."""
         born = self._objects.born(place.real, self._paths.viewers(process))
+        if born is not None and born < time - _CLOCK_SLACK:
+            return False
         if born is not None:
-            return born >= time - _CLOCK_SLACK
+            # As young as the call. But another process of the service may have made it a moment ago.
+            noted = self._made_at.get(place.real)
+            return noted is None or noted >= time or abs(born - noted) > _CLOCK_SLACK
         if place.real in self._absent:
             return True
         if place.real in self._tracked or place.real in self._looks:
@@ -94,6 +99,7 @@ class Ownership:
     def created(self, process: Process, real: bytes, mode: int, time: float) -> None:
         """Note that the service created an object with this mode (with its type, before the umask)."""
         self._created.add(real)
+        self._made_at[real] = time
         self._absent.discard(real)
         self._looks.pop(real, None)
         self._tracked[real] = self._newborn(process, real, mode, time)
@@ -113,6 +119,7 @@ class Ownership:
 
     def deleted(self, real: bytes) -> None:
         """Note that a name is gone. That it was the service's own stays known."""
+        self._made_at.pop(real, None)
         self._tracked.pop(real, None)
         self._looks.pop(real, None)
         self._absent.add(real)
@@ -128,6 +135,10 @@ class Ownership:
         self._looks.pop(source, None)
         self._looks.pop(target, None)
         self._absent.discard(target)
+        made_at = self._made_at.pop(source, None)
+        self._made_at.pop(target, None)
+        if made_at is not None:
+            self._made_at[target] = made_at
         if tracked is not None:
             self._tracked[target] = tracked
         if source_own:

@@ -6,20 +6,7 @@ import os
 from collections.abc import Callable
 
 from policy.behaviour import OK, Fact, Phase, SystemCall
-from profiler.normalise import (
-    arguments,
-    executions,
-    files,
-    identities,
-    kernel,
-    memory,
-    namespaces,
-    network,
-    opens,
-    privileged,
-    socket_options,
-    tracking,
-)
+from profiler.normalise import arguments, executions, handlers, namespaces, tracking
 from profiler.normalise.attribution import EXECUTOR, ExecLines, Scope, control_group_of
 from profiler.normalise.baseline import Baseline
 from profiler.normalise.byte_paths import name_of
@@ -28,7 +15,7 @@ from profiler.normalise.objects import ObjectView
 from profiler.normalise.ownership import Ownership
 from profiler.normalise.paths import PathResolver
 from profiler.normalise.processes import Directories, Process, ProcessTable, Standing
-from profiler.normalise.sighting import HANDLERS, Ledger, Sighting, outcome_of
+from profiler.normalise.sighting import Ledger, Sighting, outcome_of
 from profiler.recorders.base import Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded, Value
 
 _CLONES = frozenset({"fork", "vfork", "clone", "clone3"})
@@ -36,9 +23,7 @@ _EXECUTIONS = frozenset({"execve", "execveat"})
 _OPENS = frozenset({"open", "openat", "openat2"})
 _MANAGER = 1
 _MOST_WAITING = 5_000  # events kept of a process whose parent's fork has not been seen to return
-_NOT_CHECKED = (executions, files, identities, kernel, memory, namespaces, network, opens, privileged, socket_options)
-
-NEEDED_CALLS = frozenset(HANDLERS) | frozenset(tracking.TRACKERS) | _CLONES | _EXECUTIONS
+NEEDED_CALLS = frozenset(handlers.HANDLERS) | frozenset(tracking.TRACKERS) | _CLONES | _EXECUTIONS
 """The calls whose arguments the normaliser reads; of all others the name and the outcome suffice."""
 
 
@@ -182,7 +167,7 @@ class Normaliser:
             if call.name in NEEDED_CALLS:
                 sighting.lose("call not decoded")
             return
-        handler = HANDLERS.get(call.name)
+        handler = handlers.HANDLERS.get(call.name)
         if handler is not None:
             handler(sighting)
         self._track(sighting)
