@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -106,11 +107,21 @@ class TemporaryFileSystem(WordListDirective):
         "/srv/example:ro": Fact(PathUse("/srv/example/file", Access.READ, FileKind.REGULAR)),
     }
 
+    def fields(self, word: str, sandbox: Sandbox) -> tuple[str, ...]:
+        """Return the path and its options. Systemd takes backslashes off twice here: with the quotes, at the colon."""
+        try:
+            unquoted = split_words(word)[0]
+            match = re.fullmatch(r"((?:[^\\:]|\\.)*)(?::(.*))?", unquoted, re.DOTALL)
+            path = re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else ""
+            return expand_specifiers(path, system_specifiers(sandbox.unit.name)), (match[2] or "") if match else ""
+        except (MalformedWords, UnknownSpecifier):
+            return ("", "")
+
     def contribute(self, sandbox: Sandbox) -> None:
         """Add an entry for each path."""
         name = type(self).__name__
         for word in self.words:
-            path, *options = self.fields(word, sandbox) or ("",)
+            path, *options = self.fields(word, sandbox)
             if inexpressible_because(path):
                 continue
             setting = f"{name}={word}"

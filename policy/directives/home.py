@@ -15,7 +15,7 @@ from policy.sandbox.sandbox import Sandbox
 HOMES = ("/home", "/run/user", "/root")
 
 READ_ONLY_TMPFS_SINCE = 257
-"""Up to 256 the tmpfs was writable, because ``append_static_mounts`` did not copy its options."""
+"""Up to 256 the tmpfs was writable for everybody, because ``append_static_mounts`` did not copy its options."""
 
 _MODES = {"read-only": Mode.READ_ONLY, "tmpfs": Mode.TEMPORARY, "yes": Mode.INACCESSIBLE}
 
@@ -69,7 +69,7 @@ class ProtectHome(Choice):
                     setting,
                     ignore_missing=True,
                     read_only=value == "tmpfs" and not writable,
-                    permissions=0o700 if path == "/root" else 0o755,
+                    permissions=0o1777 if writable else 0o700 if path == "/root" else 0o755,
                     loses_writes=writable,
                 )
             )

@@ -29,6 +29,10 @@ LOST = "lost"
 """The outcome of a call that succeeds, but writes into a file system that vanishes with the service."""
 
 
+NAME_IS_TAKEN = frozenset({"EEXIST", "EADDRINUSE"})
+"""What making a name says when it exists already; where it is hidden, the call succeeds instead."""
+
+
 @dataclass(frozen=True)
 class Looker:
     """Who uses a path: whether permissions can stop them, and which names exist in the fresh file systems."""
@@ -92,12 +96,12 @@ def _temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) ->
         return _fresh_top(use, outcome, writable=not entry.refuses_writes)
     if not looker.is_root and entry.permissions & 0o005 == 0:
         return "EACCES"
-    if looker.provided(use.path) and use.access not in NAME_ACCESSES:
-        return outcome  # a directory that was made for a mount further down
+    if use.access in NAME_ACCESSES and (parent_of(use.path) == entry.path or looker.provided(parent_of(use.path))):
+        return _name_in_temporary(entry, use, outcome, looker)
+    if looker.provided(use.path):
+        return _fresh_top(use, outcome, writable=not entry.refuses_writes)  # made for a mount further down
     if use.created_by_service and not entry.refuses_writes:
         return LOST if entry.loses_writes and outcome in HAPPENED else outcome
-    if use.access in NAME_ACCESSES and parent_of(use.path) == entry.path:
-        return _new_in_temporary(entry, use, outcome)
     return "ENOENT"
 
 
@@ -108,13 +112,15 @@ def _fresh_top(use: PathUse, outcome: str, *, writable: bool) -> str:
     return outcome if writable else read_only_outcome(use, outcome)
 
 
-def _new_in_temporary(entry: MountEntry, use: PathUse, outcome: str) -> str:
+def _name_in_temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) -> str:
     """The outcome of making or removing a name in the fresh file system itself."""
     if entry.refuses_writes:
         return EROFS
-    if use.access is Access.DELETE:
+    if use.access is Access.DELETE and not use.created_by_service:
         return "ENOENT"
-    if outcome == "EEXIST":
+    if not looker.is_root and entry.permissions & 0o002 == 0:
+        return "EACCES"
+    if outcome in NAME_IS_TAKEN and not use.created_by_service:
         return OK
     return LOST if entry.loses_writes and outcome in HAPPENED else outcome
 
@@ -123,7 +129,7 @@ def _private_tmp(entry: MountEntry, use: PathUse, outcome: str) -> str:
     if use.path == entry.path or use.created_by_service:
         return outcome
     if use.access in {Access.CREATE, Access.BIND} and parent_of(use.path) == entry.path:
-        return OK if outcome in {"EEXIST", "EADDRINUSE"} else outcome
+        return OK if outcome in NAME_IS_TAKEN else outcome
     return "ENOENT"
 
 

@@ -162,9 +162,10 @@ PRIVATE_DEVICE_MOUNTS = frozenset({"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/
 """What is mounted again from the host below a private /dev."""
 
 PRIVATE_DEVICE_LINKS = frozenset(
-    f"/dev/{name}" for name in ("core", "fd", "stdin", "stdout", "stderr", "log", "char", "block")
+    f"/dev/{name}"
+    for name in "core fd stdin stdout stderr log char char/1:3 char/1:5 char/1:7 char/1:8 char/1:9 char/5:0".split()
 )
-"""Symlinks and directories of symlinks in a private /dev (``dev_setup`` in ``src/shared/dev-setup.c``)."""
+"""Symlinks in a private /dev (``dev_setup`` in ``src/shared/dev-setup.c``) and those that lead to its nodes."""
 
 
 def is_in_private_devices(path: str) -> bool:

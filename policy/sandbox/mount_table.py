@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from policy.behaviour import Access, Fact, Mounted, PathPair, PathUse
+from policy.behaviour import OK, Access, Fact, Mounted, PathPair, PathUse
 from policy.sandbox.capabilities import CapabilityBounds
 from policy.sandbox.denial import Denial
 from policy.sandbox.hidden import Looker, hidden_outcome
@@ -144,13 +144,15 @@ class MountTable:
         spelled = parent_of(use.through) if by_name and use.through else use.through
         entry = self.covering(at, spelled)
         outcome = fact.outcome
+        if outcome == "ENOENT" and entry.ignore_missing and use.path == entry.path:
+            return None  # the path was missing when this was recorded, and so is the mount
         if entry.mode in HIDING:
             outcome = hidden_outcome(entry, use, outcome, self._looker(fact))
-        if outcome == fact.outcome and entry.refuses_writes and not _keeps_writable(entry, use.path):
+        if entry.refuses_writes and (entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP):
             outcome = read_only_outcome(use, outcome)
-        if outcome == fact.outcome and by_name and self._is_busy(use):
+        if outcome == fact.outcome and by_name and self._is_busy(use, outcome):
             entry = self.mounts[use.path]
-            outcome = "EBUSY" if outcome not in BEFORE_LOOKUP else outcome
+            outcome = "EBUSY"
         if outcome != fact.outcome:
             return self._blame(fact, entry, outcome)
         return self._judge_execution(fact, use)
@@ -167,43 +169,50 @@ class MountTable:
     def _judge_execution(self, fact: Fact, use: PathUse) -> Denial | None:
         if use.access not in {Access.EXECUTE, Access.MAP_EXECUTE} or fact.outcome not in HAPPENED:
             return None
-        entry = self._nearest_about_execution(use.path)
-        if entry is None or not (entry.no_execute or entry.mode is Mode.NO_EXECUTE):
+        # Other entries below a NoExecPaths= entry stay executable: systemd 252 does not go on into them (measured).
+        entry = self.covering(use.path, use.through)
+        if not (entry.no_execute or entry.mode is Mode.NO_EXECUTE):
             return None
         return self._blame(fact, entry, "EACCES" if use.access is Access.EXECUTE else "EPERM")
 
-    def _nearest_about_execution(self, path: str) -> MountEntry | None:
-        """Return the nearest entry that switches execution on or off; the other entries inherit it."""
-        while True:
-            entry = self.mounts.get(path)
-            if entry and (entry.execute or entry.no_execute or entry.mode in {Mode.EXECUTE, Mode.NO_EXECUTE}):
-                return entry
-            if path == "/":
-                return None
-            path = parent_of(path)
+    def _is_busy(self, use: PathUse, outcome: str) -> bool:
+        """Whether the name is a mount point of ours, which cannot be removed or replaced.
 
-    def _is_busy(self, use: PathUse) -> bool:
-        """Whether the name is a mount point of ours, which cannot be removed or replaced."""
+        A name that may be missing at the start can be made while it is missing, as there is no mount then.
+        """
         entry = self.mounts.get(use.path)
-        return entry is not None and (use.access is Access.DELETE or not entry.ignore_missing)
+        if entry is None or (outcome not in HAPPENED and outcome != "ENOTEMPTY"):
+            return False
+        return use.access is Access.DELETE or not entry.ignore_missing
 
     def _judge_pair(self, fact: Fact, pair: PathPair) -> Denial | None:
         outcome = fact.outcome
         if outcome in BEFORE_LOOKUP or outcome in {"EXDEV", "ENOTDIR", "ELOOP"}:
             return None
         is_link = pair.operation == "link"
+        for path, access in ((pair.source, Access.LOOKUP if is_link else Access.DELETE), (pair.target, Access.CREATE)):
+            hidden = self._outcome_of_hidden_name(fact, PathUse(path, access))
+            if hidden not in HAPPENED:
+                entry = self._nearest(parent_of(path))
+                return self._blame(fact, entry, hidden) if hidden != outcome else None
         source = self._nearest(pair.source if is_link else parent_of(pair.source))
         target = self._nearest(parent_of(pair.target))
         if is_link and outcome in {"ENOENT", "EEXIST"}:
             return None
         if source.path != target.path and not (is_link and target.refuses_writes):
-            if is_in_device_mount(pair.source) and is_in_device_mount(pair.target):
-                return None
             return self._blame_border(fact, source, target)
-        if target.refuses_writes and not _keeps_writable(target, pair.target):
+        if target.refuses_writes:
             return self._blame(fact, target, EROFS)
         busy = [] if is_link else [path for path in (pair.source, pair.target) if path in self.mounts]
-        return self._blame(fact, self.mounts[busy[0]], "EBUSY") if busy else None
+        return self._blame(fact, self.mounts[busy[0]], "EBUSY") if busy and outcome in HAPPENED else None
+
+    def _outcome_of_hidden_name(self, fact: Fact, use: PathUse) -> str:
+        """Judge one name of a pair where something is mounted over it, except in /tmp, where facts of their own tell
+        whether the service made the names itself. Success means that the name is no obstacle."""
+        entry = self._nearest(parent_of(use.path))
+        if entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP or is_in_device_mount(use.path):
+            return OK
+        return hidden_outcome(entry, use, OK, self._looker(fact))
 
     def _blame_border(self, fact: Fact, source: MountEntry, target: MountEntry) -> Denial:
         """Blame the entry that lies deeper: without it both names would be on one mount more likely."""
@@ -218,11 +227,6 @@ class MountTable:
         is_root = fact.user == 0
         lost = {"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"} <= self.capabilities.dropped.keys()
         return Looker(is_root and not lost, is_root, self._provided.__contains__)
-
-
-def _keeps_writable(entry: MountEntry, path: str) -> bool:
-    """Whether the path is on one of the host's file systems below a private /dev, which is read-only itself."""
-    return entry.mode is Mode.PRIVATE_DEVICES and is_in_device_mount(path)
 
 
 def _ancestors(path: str) -> list[str]:

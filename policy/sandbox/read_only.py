@@ -1,6 +1,6 @@
 """What the kernel says on a read-only mount, operation by operation.
 
-Measured with real bind mounts on Linux 6.18 (``tests/conformance/test_read_only_mount.py`` measures again) and read
+Measured with real bind mounts on Linux 6.18 (``tests/conformance/test_read_only_mounts.py`` measures again) and read
 in ``fs/namei.c``, ``fs/open.c`` and ``fs/attr.c``: most operations ask for write access to the mount before they
 look at the last name or at permissions, but not all.
 """
