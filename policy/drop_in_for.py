@@ -65,7 +65,8 @@ def _exceptions(exceptions: Sequence[Kept]) -> list[str]:
 
 def _reason(exception: Kept) -> _Reason:
     if exception.needed_by:
-        return _Reason(fact_in_words(exception.needed_by[0]), len(exception.needed_by) - 1)
+        words = fact_in_words(exception.needed_by[0]).removeprefix(f"use {exception.element}: ")
+        return _Reason(words, len(exception.needed_by) - 1)
     return _Reason(exception.kept_because or "the unit has it, and nothing that was recorded needs it")
 
 

@@ -150,6 +150,11 @@ PROCESS_BASELINE = frozenset({"clone", "clone3", "vfork", "wait4", "waitid"})
 SOCKET_BASELINE = _names("socket connect sendto sendmsg recvfrom recvmsg setsockopt getsockopt getsockname")
 """What is added once any socket was made: syslog and abort messages."""
 
+ARCHITECTURES_OF_64_BITS = frozenset(
+    {"x86-64", "arm64", "riscv64", "s390x", "ppc64", "ppc64-le", "loongarch64", "mips64", "mips64-le"}
+)
+"""Where no call has a name that ends in ``32`` or ``_time64``."""
+
 ENOSYS_NEWCOMERS = (
     "clone3",
     "openat2",
@@ -172,8 +177,8 @@ ENOSYS_NEWCOMERS = (
 
 
 def known_calls(host: HostFacts) -> frozenset[str]:
-    """Return the names that the target's systemd can read; all that is in any set where it has no ``@known``."""
-    return host.syscall_sets.get("@known") or frozenset().union(*host.syscall_sets.values())
+    """Return the names that the target's systemd can read: ``@known`` (from 247) and what else is in its sets."""
+    return frozenset[str]().union(*host.syscall_sets.values())
 
 
 def closure(recorded: frozenset[str], host: HostFacts) -> frozenset[str]:
@@ -189,12 +194,18 @@ def closure(recorded: frozenset[str], host: HostFacts) -> frozenset[str]:
     return (frozenset(closed) & known_calls(host)) | recorded
 
 
-def needed_calls(recorded: frozenset[str], host: HostFacts) -> frozenset[str]:
+def needed_calls(recorded: frozenset[str], host: HostFacts, *, native_only: bool = True) -> frozenset[str]:
     """Return what an allow-list has to hold for these recorded calls: their closure and the baseline, as far as the
-    target can read the names. What it cannot read is missing, and no allow-list of it can help."""
+    target can read the names. What it cannot read is missing, and no allow-list of it can help.
+
+    ``native_only`` says that no other architecture was seen: a 64-bit target then needs no names of 32-bit ones.
+    """
     calls = recorded | BASELINE
     if recorded & (PROCESS_BASELINE | {"fork"}):
         calls |= PROCESS_BASELINE
     if "socket" in recorded:
         calls |= SOCKET_BASELINE
-    return closure(calls, host) & known_calls(host)
+    needed = closure(calls, host) & known_calls(host)
+    if not native_only or host.architecture not in ARCHITECTURES_OF_64_BITS:
+        return needed
+    return frozenset(name for name in needed if name in recorded or not name.endswith(("32", "_time64")))

@@ -116,8 +116,16 @@ def error_name(word: str) -> str:
     Source: ``parse_errno`` in systemd's ``src/basic/parse-util.c``.
     """
     if word.isascii() and word.isdecimal():
-        return errno.errorcode.get(int(word), "")
-    return errno.errorcode.get(getattr(errno, word, 0), "") if word.startswith("E") else ""
+        return _ERRORS.get(int(word), "")
+    return _ERRORS.get(getattr(errno, word, 0), "") if word.startswith("E") else ""
+
+
+_ERRORS: dict[int, str] = dict(errno.errorcode) | {
+    errno.EAGAIN: "EAGAIN",
+    errno.EDEADLK: "EDEADLK",
+    errno.EOPNOTSUPP: "EOPNOTSUPP",
+}
+# Where two names share a number, the one that systemd and strace print.
 
 
 def group_form(needed: frozenset[str], host: HostFacts) -> tuple[str, ...]:

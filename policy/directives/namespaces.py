@@ -30,6 +30,10 @@ KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 TIME_SINCE = 252
 """The oldest version in which ``time`` was seen to be understood; older ones are taken not to filter it."""
 
+TIME_AMONG_ALL_SINCE = 258
+"""Up to 252 at least, ``time`` is no part of "all": ``~user`` as first line refuses it as well, and a list of all the
+others restricts nothing (seen in 252; NAMESPACE_FLAGS_ALL in ``namespace-util.h``)."""
+
 CLONE3_SINCE = 251
 """The first version that answers ENOSYS to clone3(2), whose flags a filter cannot read."""
 
@@ -37,6 +41,11 @@ CLONE3_SINCE = 251
 def known_kinds(host: HostFacts) -> frozenset[str]:
     """Return the kinds that the target's systemd can name, and so restrict."""
     return frozenset(kind for kind in KINDS if kind != "time" or host.systemd_version >= TIME_SINCE)
+
+
+def all_kinds(host: HostFacts) -> frozenset[str]:
+    """Return the kinds that make up "all", from which a first line with ``~`` subtracts."""
+    return frozenset(kind for kind in KINDS if kind != "time" or host.systemd_version >= TIME_AMONG_ALL_SINCE)
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class RestrictNamespaces(Directive):
     def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
         """Merge as ``config_parse_restrict_namespaces``: a boolean replaces, the first list replaces the default, later
         ones add or remove; a line with an unknown word is skipped."""
-        everything = known_kinds(host)
+        everything = all_kinds(host)
         kept: frozenset[str] | None = None
         for assignment in (text.strip() for text in assignments):
             boolean = parse_boolean(assignment) if assignment else None
@@ -73,11 +82,11 @@ class RestrictNamespaces(Directive):
                 kept = None
             elif boolean is not None:
                 kept = frozenset() if boolean else everything
-            elif words <= everything and assignment.startswith("~"):
+            elif words <= known_kinds(host) and assignment.startswith("~"):
                 kept = (everything if kept is None else kept) - words
-            elif words <= everything:
+            elif words <= known_kinds(host):
                 kept = (kept or frozenset()) | words
-        return cls(None if kept == everything else kept)
+        return cls(None if kept is None or kept >= everything else kept)
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:

@@ -215,17 +215,15 @@ class RestrictNetworkInterfaces(Directive):
     def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
         """Merge as ``config_parse_restrict_network_interfaces``: the first line decides between the two kinds."""
         allow_list = False
-        interfaces: frozenset[str] | None = None
+        interfaces: frozenset[str] = frozenset()
         for assignment in (text.strip() for text in assignments if host.systemd_version >= 250):
             inverted = assignment.startswith("~")
             names = frozenset(assignment.removeprefix("~").split())
-            if interfaces is None:
+            if not interfaces:
                 allow_list = not inverted
-            merged = (
-                (interfaces or frozenset()) | names if inverted != allow_list else (interfaces or frozenset()) - names
-            )
-            interfaces = merged if assignment else None
-        return cls(allow_list and bool(interfaces), interfaces or frozenset())
+            merged = interfaces | names if inverted != allow_list else interfaces - names
+            interfaces = merged if assignment else frozenset()
+        return cls(allow_list and bool(interfaces), interfaces)
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # nothing is proposed

@@ -63,7 +63,8 @@ class SystemCallFilter(Directive):
         host = evidence.host
         if not evidence.start_up_observed or "@system-service" not in host.syscall_sets:
             return ()
-        needed = needed_calls(_recorded(evidence), host)
+        native_only = _architectures(evidence) <= {host.architecture}
+        needed = needed_calls(_recorded(evidence), host, native_only=native_only)
         forms = (group_form(needed, host), whole_group_form(needed, host), deny_list_form(needed, host))
         return [cls(parse_system_call_list(lines, host), host) for lines in forms]
 
@@ -121,6 +122,12 @@ class SystemCallFilter(Directive):
 def _recorded(evidence: Evidence) -> frozenset[str]:
     return frozenset(
         fact.behaviour.name for fact in evidence.confined(SystemCall) if isinstance(fact.behaviour, SystemCall)
+    )
+
+
+def _architectures(evidence: Evidence) -> frozenset[str]:
+    return frozenset(
+        fact.behaviour.architecture for fact in evidence.confined(SystemCall) if isinstance(fact.behaviour, SystemCall)
     )
 
 
@@ -203,11 +210,7 @@ class SystemCallArchitectures(Directive):
         """Propose the native architecture, and then all that were seen."""
         if not evidence.start_up_observed:
             return ()
-        seen = frozenset(
-            fact.behaviour.architecture
-            for fact in evidence.confined(SystemCall)
-            if isinstance(fact.behaviour, SystemCall)
-        ) - {evidence.host.architecture}
+        seen = _architectures(evidence) - {evidence.host.architecture}
         native = frozenset({NATIVE})
         return [cls(native), *([cls(native | seen)] if seen <= ARCHITECTURES else [])]
 
