@@ -38,10 +38,19 @@ FLAGS = {
 
 @dataclass(frozen=True)
 class Tree:
-    """A file system of the host at its place. ``flags`` are the mount's own."""
+    """A file system of the host at its place. ``flags`` are the mount's own.
+
+    ``image`` is a directory that stands in for it: the root of another system.
+    """
 
     target: str
     flags: MountFlag = PLAIN
+    image: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where its files are."""
+        return self.image or self.target
 
     @property
     def identifier(self) -> str:
@@ -68,6 +77,11 @@ class HostTrees:
     def holding(self, path: str) -> Tree:
         """Return the tree that an absolute path lies in."""
         return max((tree for tree in self.trees if is_below(path, tree.target)), key=lambda tree: len(tree.target))
+
+
+def image_trees(image: Path) -> HostTrees:
+    """Return the trees of a machine whose root is a directory of this one."""
+    return HostTrees((Tree("/", image=str(image)),), ())
 
 
 def host_trees() -> HostTrees:

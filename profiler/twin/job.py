@@ -20,7 +20,7 @@ class Job:
     """Boot a twin in ``directory``, or install packages there and leave the result at ``finished_layer``.
 
     ``patience`` is in seconds. ``lock`` is an inherited descriptor that keeps the directory ours. ``layers`` are
-    stacked topmost first.
+    stacked topmost first. ``image`` is the root of another system, to be booted in place of this machine's.
     """
 
     directory: Path = Path()
@@ -29,6 +29,7 @@ class Job:
     patience: float = 60.0
     install: tuple[str, ...] = ()
     finished_layer: Path | None = None
+    image: Path | None = None
 
     def to_text(self) -> str:
         """Return the job as one line."""
@@ -38,7 +39,7 @@ class Job:
     def from_text(cls, text: str) -> Job:
         """Return the job that ``to_text`` wrote."""
         found: dict[str, Any] = json.loads(text)
-        finished = found["finished_layer"]
+        finished, image = found["finished_layer"], found["image"]
         return cls(
             directory=Path(found["directory"]),
             lock=found["lock"],
@@ -46,6 +47,7 @@ class Job:
             patience=found["patience"],
             install=tuple(found["install"]),
             finished_layer=Path(finished) if finished else None,
+            image=Path(image) if image else None,
         )
 
 

@@ -99,9 +99,12 @@ class Keeper:
 
     def _mount_trees(self) -> None:
         state_directory = str(self.job.directory.parent.parent)
-        self.host = host_mounts.host_trees().without(state_directory)
         in_memory = overlay.prepare_store(self.workspace)
-        overlay.hide(self.host, self.workspace, state_directory)
+        if self.job.image is not None:
+            self.host = host_mounts.image_trees(self.job.image)
+        else:
+            self.host = host_mounts.host_trees().without(state_directory)
+            overlay.hide(self.host, self.workspace, state_directory)
         layers = [packing.unpacked(layer, self.workspace.store) for layer in self.job.layers]
         remarks = overlay.mount_trees(self.host, layers, self.workspace)
         if in_memory:

@@ -105,28 +105,32 @@ def up(
     detached: bool = False,
     patience: float = BOOT_PATIENCE,
     announce: Announce = nullcontext,
+    image: Path | None = None,
 ) -> Twin:
     """Boot a twin, with Debian packages that the host does not have, and return it when its systemd is ready.
 
-    It is gone when this process ends, however it ends; ``detached`` lets it live until it is taken down by name.
+    ``image`` is the root directory of another system, which is booted in place of a clone of this machine; it is only
+    read. It is gone when this process ends, however it ends; ``detached`` lets it live until it is taken down by name.
     ``patience`` is in seconds. Raises PermissionRefused, UsageError for a bad or taken name, ToolError otherwise.
     """
     require_possible()
     sweep()
     name = state.check_name(name) if name is not None else state.random_name()
+    if image is not None and (packages or not image.is_dir()):
+        raise UsageError(f"cannot boot {image}", hint="name a directory that holds a system, and no packages")
     stack = layers.ensure(packages, announce)
     with announce(f"booting the twin {name}"):
-        twin = _boot(name, tuple(packages), stack, patience)
+        twin = _boot(name, tuple(packages), Job(layers=stack, patience=patience, image=image))
     if detached:
         twin.let_go()
     return twin
 
 
-def _boot(name: str, packages: tuple[str, ...], stack: tuple[Path, ...], patience: float) -> Twin:
-    record = Record(name, process_identity.own(), time.time(), packages=packages, layers=tuple(map(str, stack)))
-    keeper = keeper_process.begin(record, Job(layers=stack, patience=patience))
+def _boot(name: str, packages: tuple[str, ...], job: Job) -> Twin:
+    record = Record(name, process_identity.own(), time.time(), packages=packages, layers=tuple(map(str, job.layers)))
+    keeper = keeper_process.begin(record, job)
     try:
-        keeper.report(patience + 30)
+        keeper.report(job.patience + 30)
         booted = state.read_record(keeper.directory)
         if booted is None:
             raise ToolError(f"the twin {name} was taken down while it booted", hint="try again")
