@@ -16,10 +16,12 @@ from policy.unit_settings import UnitSettings
 from profiler.errors import ToolError
 from profiler.host import read_host_facts
 from profiler.machine import Machine
+from profiler.normalise.attribution import Scope
 from profiler.normalise.objects import MachineObjects
-from profiler.normalise.recording import Normaliser, Scope
+from profiler.normalise.recording import Normaliser
 from profiler.recorders.base import Losses
 from profiler.recorders.strace import StraceRecorder
+from profiler.recorders.strace_command import availability
 from profiler.unit.life import Life, Lived, PhaseClock
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
@@ -54,6 +56,7 @@ def record_unit(
     unit changes. A service that does not come up, a failing workload and Ctrl-C cut the recording short but keep it:
     the result says so. Raises ToolError when the recorder cannot work.
     """
+    require_available(unit.machine)
     settings = unit.settings()
     clock = PhaseClock()
     scope = Scope(unit.name, unit.properties()["ControlGroup"], settings.exec_lines)
@@ -70,6 +73,13 @@ def record_unit(
     return Recorded(profile, lived, error, 0, recorder.lines, normaliser.notes)
 
 
+def require_available(machine: Machine, *, attaching: bool = True) -> None:
+    """Raise ToolError with the remedy if no recorder works on the machine."""
+    answer = availability(machine, (1,) if attaching else ())
+    if not answer.available:
+        raise ToolError(f"nothing can be recorded on {machine.name}: {answer.reason}", hint=answer.remedy)
+
+
 def _drive(life: Life, clock: PhaseClock) -> tuple[Lived, ToolError | None]:
     try:
         return life.drive(clock), None
@@ -82,6 +92,7 @@ def record_command(machine: Machine, command: Sequence[str]) -> Recorded:
 
     Raises ToolError if it cannot be run.
     """
+    require_available(machine, attaching=False)
     settings = UnitSettings(name=WITHOUT_UNIT)
     normaliser = Normaliser(Scope(), MachineObjects(machine), started=time.time())
     with StraceRecorder(machine, normaliser.feed, decode=normaliser.needed_calls, command=command) as recorder:

@@ -72,7 +72,7 @@ def command(
     words = context.meta[SEPARATOR]
     if (unit is None) == (words is None) or words == ():
         raise UsageError("say what to record: a unit, or -- and a command", hint="run: unit-tailor record --help")
-    name = full_name(unit) if unit else Path(words[0]).name
+    name = full_name(unit) if unit is not None else Path(words[0]).name
     destination = options["output"] or Path(f"{name.removesuffix('.service')}.profile")
     profile_file.check_writable(destination, force=options["force"])
     with machine_choice.machine() as machine:

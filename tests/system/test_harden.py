@@ -68,6 +68,6 @@ def test_nothing_was_lost_and_the_whole_life_was_seen(hardened: Callable[[str], 
 
 def exposures(done: Hardened) -> tuple[float, float]:
     """Return the levels that ``harden`` printed."""
-    match = re.search(r"^exposure: ([\d.]+) before, ([\d.]+) under the drop-in", done.finished.stdout, re.MULTILINE)
+    match = re.search(r"^exposure: ([\d.]+) before, ([\d.]+) after", done.finished.stdout, re.MULTILINE)
     assert match, done.finished.stdout + done.finished.stderr
     return float(match[1]), float(match[2])

@@ -43,6 +43,15 @@ class Fault:
         return replace(setting, value=" ".join(kept)) if kept else None
 
 
+@dataclass(frozen=True)
+class Group(Fault):
+    """Denies a group of system calls that the service needs."""
+
+    def seeded(self, sound: DropIn) -> DropIn:
+        """Return the drop-in with one more line."""
+        return replace(sound, settings=(*sound.settings, Setting(self.directive, f"~{self.word}")))
+
+
 FAULTS = [
     Fault("ReadWritePaths", "/run"),
     Fault("ReadWritePaths", "/var/log/nginx"),
@@ -51,7 +60,8 @@ FAULTS = [
     Fault("CapabilityBoundingSet", "CAP_CHOWN"),
     Fault("RestrictAddressFamilies", "AF_INET"),
     Fault("RestrictAddressFamilies", "AF_INET6"),
-    Fault("SystemCallFilter", "@system-service"),
+    Group("SystemCallFilter", "@network-io"),
+    Group("SystemCallFilter", "@io-event"),
     Fault("SystemCallFilter", "setuid"),
 ]
 
