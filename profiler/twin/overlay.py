@@ -101,62 +101,6 @@ def hide(host: HostTrees, workspace: Workspace, path: str) -> None:
     os.setxattr(place, OPAQUE, b"y")
 
 
-def _set_apart(tree: Tree, workspace: Workspace) -> Path:
-    """Return a view of a tree as a file system of its own.
-
-    A layer that is kept in the very tree it is stacked on makes overlayfs refuse (ELOOP: "overlapping lowerdir path").
-    """
-    place = workspace.store / tree.identifier
-    view, empty, work = place / "base", place / "nothing", place / "nothing-work"
-    for directory in (view, empty, work):
-        directory.mkdir()
-    data = f"lowerdir={escape(tree.target)},upperdir={escape(str(empty))},workdir={escape(str(work))},volatile"
-    kernel_calls.mount("overlay", str(view), "overlay", MountFlag.READ_ONLY, data)
-    return view
-
-
-def escape(path: str) -> str:
-    """Escape a path for the options of an overlay mount, where comma and colon separate."""
-    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
-
-
-def _try_to_hold(workspace: Workspace) -> OSError | None:
-    """Return why the store cannot hold an overlay's changes, or None if it can."""
-    probe = workspace.store / "probe"
-    upper, work = probe / UPPER, probe / WORK
-    try:
-        upper.mkdir(parents=True)
-        work.mkdir()
-        os.setxattr(upper, OPAQUE, b"y")
-        data = f"lowerdir=/,upperdir={escape(str(upper))},workdir={escape(str(work))}"
-        kernel_calls.mount("overlay", str(workspace.merged), "overlay", data=data)
-        kernel_calls.unmount(str(workspace.merged))
-    except OSError as error:
-        return error
-    finally:
-        shutil.rmtree(probe, ignore_errors=True)
-    return None
-
-
-def _mount_overlay(tree: Tree, layers: Sequence[Path], workspace: Workspace) -> None:
-    upper, work = workspace.upper(tree), workspace.store / tree.identifier / WORK
-    for directory in (upper, work):
-        directory.mkdir(parents=True, exist_ok=True)
-    _copy_attributes(Path(tree.origin), upper)
-    lower = [layer / tree.identifier for layer in layers if (layer / tree.identifier).is_dir()]
-    base = _set_apart(tree, workspace) if any(_is_kept_in(layer, tree) for layer in lower) else Path(tree.target)
-    data = ",".join(
-        [
-            "lowerdir=" + ":".join(escape(str(path)) for path in [*lower, base]),
-            f"upperdir={escape(str(upper))}",
-            f"workdir={escape(str(work))}",
-            OPTIONS,
-        ]
-    )
-    target = str(workspace.merged) + tree.target.rstrip("/")
-    kernel_calls.mount("overlay", target, "overlay", tree.flags & ~MountFlag.READ_ONLY, data)
-
-
 def _is_kept_in(layer: Path, tree: Tree) -> bool:
     """Whether a layer lies in the file system of a tree, and not in another that is mounted below it."""
     return is_below(str(layer), tree.target) and layer.stat().st_dev == Path(tree.target).stat().st_dev
@@ -205,9 +149,7 @@ def _mount_overlay(tree: Tree, layers: Sequence[Path], workspace: Workspace) -> 
         directory.mkdir(parents=True, exist_ok=True)
     _copy_attributes(Path(tree.origin), upper)
     lower = [layer / tree.identifier for layer in layers if (layer / tree.identifier).is_dir()]
-    base = Path(tree.origin)
-    if any(is_below(str(layer), tree.target) for layer in lower):
-        base = _set_apart(tree, workspace)
+    base = _set_apart(tree, workspace) if any(_is_kept_in(layer, tree) for layer in lower) else Path(tree.origin)
     data = ",".join(
         [
             "lowerdir=" + ":".join(escape(str(path)) for path in [*lower, base]),
