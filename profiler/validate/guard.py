@@ -77,9 +77,11 @@ def guarded(unit: Unit, drop_in: str, afterwards: str) -> Iterator[None]:
     To be used inside ``locked``. Raises ToolError if the guard cannot be started: then nothing has been changed.
     """
     name = f"unit-tailor-guard-{secrets.token_hex(4)}.service"
-    arguments = [f"{STATE}/{unit.name}.lock", drop_in, unit.name, afterwards]
+    words = [SCRIPT, "unit-tailor-guard", f"{STATE}/{unit.name}.lock", drop_in, unit.name, afterwards]
+    # systemd expands $ in command lines, also in those of systemd-run (systemd.service(5), "Command lines").
+    command = ["/bin/sh", "-c", *(word.replace("$", "$$") for word in words)]
     options = ["--quiet", "--collect", "--no-ask-password", f"--unit={name}", "--property=Type=exec"]
-    unit.machine.run(["systemd-run", *options, "--", "/bin/sh", "-c", SCRIPT, "unit-tailor-guard", *arguments])
+    unit.machine.run(["systemd-run", *options, "--", *command])
     try:
         yield
     finally:
