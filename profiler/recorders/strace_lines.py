@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from profiler.recorders.base import Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded, Value
-from profiler.recorders.strace_values import arguments, descriptor
+from profiler.recorders.strace_values import Unreadable, arguments, descriptor
 
 UNREADABLE_LINE = "line that does not match the grammar of strace"
 UNREADABLE_ARGUMENTS = "call whose arguments could not be read"
@@ -97,7 +97,7 @@ class LineReader:
         self._native = native
         self._begun: dict[int, _Begun] = {}
         self._architectures: dict[int, str] = {}  # of each thread that was seen and has not ended
-        self._inherited: dict[int, str] = {}  # of each new thread that was not seen yet, where it is not the native one
+        self._inherited: dict[int, str] = {}  # of each new thread that was not seen yet
         self._names: dict[bytes, tuple[str, bool]] = {}
 
     @property
@@ -183,7 +183,7 @@ class LineReader:
     def _never_returned(self, pid: int) -> Iterator[RawEvent]:
         begun = self._begun.pop(pid, None)
         if begun is not None and begun.name != _UNKNOWN_NAME:
-            yield self._call(pid, begun.time, begun.name, begun.text + _UNFINISHED, _NO_RESULT)
+            yield self._call(pid, begun.time, begun.name, begun.text, _NO_RESULT)
 
     def _call(self, pid: int, time: float, name: bytes, text: bytes | None, result: Iterable[bytes | None]) -> RawCall:
         # ``text`` is None if the beginning of the call was not seen.
@@ -198,7 +198,7 @@ class LineReader:
         if name in _FORKS:
             self._forked(text or b"", returned, architecture)
         if wanted and text is not None and not undecoded:
-            values, undecoded = self._values(name, text)
+            values, undecoded = self._values(name, text, number is None)
         return RawCall(
             pid,
             time,
@@ -219,23 +219,21 @@ class LineReader:
             return label, False
         return self._names.setdefault(name, (label, self._decode is None or label in self._decode))
 
-    def _values(self, name: bytes, text: bytes) -> tuple[tuple[Value, ...], bool]:
+    def _values(self, name: bytes, text: bytes, partial: bool) -> tuple[tuple[Value, ...], bool]:
         # The arguments, and whether they could not be read.
-        partial = text.endswith(_UNFINISHED)
-        if partial:
-            text = text.removesuffix(_UNFINISHED)
+        text = text.removesuffix(_UNFINISHED)
         if text.startswith(b"<... resuming interrupted "):  # restart_syscall, which has no arguments
             return (), False
         try:
             return arguments(text, partial), False
-        except ValueError:
+        except Unreadable:
             self.losses.add(UNREADABLE_ARGUMENTS, _sample(name + b"(" + text))
             return (), True
 
     def _forked(self, text: bytes, child: int | None, architecture: str) -> None:
         if b"CLONE_UNTRACED" in text:
             self.losses.add(UNTRACED_CHILD, _sample(text))
-        if child is not None and child > 0 and architecture != self._native and child not in self._architectures:
+        if child is not None and child > 0 and child not in self._architectures:
             self._inherited[child] = architecture
 
     def _mode(self, pid: int, name: bytes) -> None:

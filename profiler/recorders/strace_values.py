@@ -37,30 +37,34 @@ TRUNCATED = Symbol("...")
 
 _DEEPEST = 40  # nested brackets; netlink messages, the deepest real ones, stay below 12
 
-_ATOM = re.compile(
-    rb"""
+_ATOM_TEXT = rb"""(?:
       (?P<string>"(?P<digits>(?:\\x[0-9a-f]{2})*)") (?P<cut>\.\.\.)?
-    | (?P<descriptor>(?P<number>-?[0-9]+|AT_FDCWD) <(?P<target>(?:\\x[0-9a-f]{2})*)>) (?P<deleted>\(deleted\))?
-    | (?P<hexadecimal>0x[0-9a-f]+)
-    | (?P<octal>0[0-7]+)
-    | (?P<product>[0-9]+\*[0-9]+)
-    | (?P<decimal>-?[0-9]+)
+    | (?P<descriptor>(?P<number>-?[0-9]{1,20}|AT_FDCWD) <(?P<target>(?:\\x[0-9a-f]{2})*)>) (?P<deleted>\(deleted\))?
+    | (?P<hexadecimal>0x[0-9a-f]{1,40})
+    | (?P<octal>0[0-7]{1,40})
+    | (?P<product>[0-9]{1,20}\*[0-9]{1,20})
+    | (?P<decimal>-?[0-9]{1,40})
     | (?P<null>NULL\b)
-    | (?P<swapped>hton[sl]\((?P<plain>[0-9]+|0x[0-9a-f]+)\))
+    | (?P<swapped>hton[sl]\((?P<plain>[0-9]{1,20}|0x[0-9a-f]{1,20})\))
     | (?P<address>inet_addr\("(?P<dotted>[0-9.]+)"\))
     | (?P<symbol>[A-Za-z_?][A-Za-z0-9_?]*(?:\|[A-Za-z0-9_?]+)*)
     | (?P<abstract>@"(?P<name>(?:\\x[0-9a-f]{2})*)")
     | (?P<rest>\.\.\.)
-    """,
-    re.VERBOSE,
+)"""
+_ATOM = re.compile(_ATOM_TEXT, re.VERBOSE)
+# The common case in one step: an atom with or without a name, its comment, and the comma or the end behind it.
+_ITEM = re.compile(
+    rb"(?:(?P<field>[A-Za-z_][A-Za-z0-9_]*)=)?" + _ATOM_TEXT + rb"(?:\ /\*[^*]*\*/)?(?:,\ |(?=[\]}])|\Z)", re.VERBOSE
 )
 _COMMENT = re.compile(rb"(?: ?/\*.*?\*/)+")
 _NAME = re.compile(rb"([A-Za-z_][A-Za-z0-9_.]*|\[[A-Z0-9_]+\])=(?!=)")
 _INET_PTON = re.compile(rb"inet_pton\(AF_INET6?, \"([0-9a-fA-F.:]+)\"(?:, &([a-z0-9_]+))?\)")
 _OPERATOR = re.compile(rb" [&|=!<>*+-]")
-# A run of an expression without brackets and commas. A string in it may also be plain text, as in
-# if_nametoindex("lo"), but never hold a backslash.
-_RUN = re.compile(rb"(?:(?! => )[^\[\]{}(),\"\\]|\"(?:(?:\\x[0-9a-f]{2})*|[^\"\\\[\]{}(),]*)\")+")
+# Runs of an expression without brackets and commas. Inside its parentheses there may be strings, which decoders such as
+# if_nametoindex("lo") may print as plain text, but without a backslash.
+_WORDS = rb"(?! => )[A-Za-z0-9_ |&=!:~?./%+*'#$^;-]|<<|>>"
+_RUN = re.compile(rb"(?:" + _WORDS + rb")+")
+_RUN_INSIDE = re.compile(rb"(?:" + _WORDS + rb"|\"(?:(?:\\x[0-9a-f]{2})*|[^\"\\\[\]{}(),]*)\")+")
 
 
 class Unreadable(ValueError):
@@ -95,6 +99,15 @@ def _items(text: bytes, position: int, closing: bytes, depth: int) -> tuple[list
     named: dict[str, Value] = {}
     end = len(text)
     while position < end and text[position : position + 1] != closing:
+        match = _ITEM.match(text, position)
+        if match is not None:
+            position = match.end()
+            value = _MEANING[match.lastgroup or ""](match)
+            if match["field"] is None:
+                values.append(value)
+            else:
+                named[match["field"].decode()] = value
+            continue
         name, value, position = _item(text, position, depth)
         if name is not None:
             named[name.decode()] = value
@@ -205,7 +218,7 @@ def _expression(text: bytes, start: int) -> tuple[Symbol, int]:
     # Up to the next comma, "=>" or closing bracket that was not opened in the expression itself.
     position, opened, end = start, 0, len(text)
     while position < end:
-        run = _RUN.match(text, position)
+        run = (_RUN_INSIDE if opened else _RUN).match(text, position)
         character = text[position : position + 1]
         if run is not None:
             position = run.end()
