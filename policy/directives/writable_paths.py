@@ -47,6 +47,9 @@ OWN_TREES = (
 VOLATILE_TREE = "/run"
 """Empty after a boot, so a directory that a service makes if it is missing will be missing (file-hierarchy(7))."""
 
+PROVIDED_AT_BOOT = ("/run/dbus", "/run/lock", "/run/systemd", "/run/udev", "/run/user")
+"""What is in /run before any service starts."""
+
 _NAME = "ReadWritePaths"
 
 
@@ -87,19 +90,30 @@ class _Search:
         """The names that the service made itself: they may be missing when it starts again."""
         uses = [fact.behaviour for fact in self.facts if isinstance(fact.behaviour, PathUse) and _happened(fact)]
         new = {use.path for use in uses if use.access in {Access.CREATE, Access.BIND} or use.created_by_service}
-        return frozenset(new) | self.volatile
+        return frozenset(new) | self.made_if_missing
+
+    @cached_property
+    def made_if_missing(self) -> frozenset[str]:
+        """Directories that were there already, but that the service would have made: mkdir said EEXIST."""
+        uses = [fact.behaviour for fact in self.facts if fact.outcome == "EEXIST"]
+        return frozenset(
+            use.path
+            for use in uses
+            if isinstance(use, PathUse)
+            and use.kind is FileKind.DIRECTORY
+            and (is_below(use.path, VOLATILE_TREE) or is_own_directory(parent_of(use.path)))
+            and not self._is_provided(use.path)
+        )
+
+    def _is_provided(self, path: str) -> bool:
+        """Whether systemd makes the directory before the service starts."""
+        provided = (*self.evidence.unit.writable_directories, *PROVIDED_AT_BOOT)
+        return any(path == directory or is_below(directory, path) for directory in provided)
 
     @cached_property
     def volatile(self) -> frozenset[str]:
-        """Directories in /run that were there already, but that the service would have made."""
-        return frozenset(
-            fact.behaviour.path
-            for fact in self.facts
-            if isinstance(fact.behaviour, PathUse)
-            and fact.outcome == "EEXIST"
-            and fact.behaviour.kind is FileKind.DIRECTORY
-            and is_below(fact.behaviour.path, VOLATILE_TREE)
-        )
+        """Those of them that a boot removes."""
+        return frozenset(path for path in self.made_if_missing if is_below(path, VOLATILE_TREE))
 
     @cached_property
     def temporary(self) -> tuple[Directive, ...]:

@@ -93,6 +93,8 @@ def _in_empty_directory(entry: MountEntry, use: PathUse) -> str:
 
 def _temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) -> str:
     if use.path == entry.path:
+        if outcome == "EACCES" and use.access in {Access.READ, Access.LOOKUP} and entry.permissions & 0o005:
+            return OK
         return _fresh_top(use, outcome, writable=not entry.refuses_writes)
     if not looker.is_root and entry.permissions & 0o005 == 0:
         return "EACCES"
@@ -120,7 +122,7 @@ def _name_in_temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Lo
         return "ENOENT"
     if not looker.is_root and entry.permissions & 0o002 == 0:
         return "EACCES"
-    if outcome in NAME_IS_TAKEN and not use.created_by_service:
+    if (outcome in NAME_IS_TAKEN and not use.created_by_service) or outcome == "EACCES":
         return OK
     return LOST if entry.loses_writes and outcome in HAPPENED else outcome
 

@@ -162,8 +162,8 @@ PRIVATE_DEVICE_MOUNTS = frozenset({"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/
 """What is mounted again from the host below a private /dev."""
 
 PRIVATE_DEVICE_LINKS = frozenset(
-    f"/dev/{name}"
-    for name in "core fd stdin stdout stderr log char char/1:3 char/1:5 char/1:7 char/1:8 char/1:9 char/5:0".split()
+    {"/dev/core", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/log", "/dev/char"}
+    | {f"/dev/char/{number}" for number in ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0")}
 )
 """Symlinks in a private /dev (``dev_setup`` in ``src/shared/dev-setup.c``) and those that lead to its nodes."""
 
