@@ -93,9 +93,8 @@ def _in_empty_directory(entry: MountEntry, use: PathUse) -> str:
 
 def _temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) -> str:
     if use.path == entry.path:
-        if outcome == "EACCES" and use.access in {Access.READ, Access.LOOKUP} and entry.permissions & 0o005:
-            return OK
-        return _fresh_top(use, outcome, writable=not entry.refuses_writes)
+        readable = entry.permissions & 0o005 and use.access in {Access.READ, Access.LOOKUP}
+        return OK if outcome == "EACCES" and readable else _fresh_top(use, outcome, writable=not entry.refuses_writes)
     if not looker.is_root and entry.permissions & 0o005 == 0:
         return "EACCES"
     if use.access in NAME_ACCESSES and (parent_of(use.path) == entry.path or looker.provided(parent_of(use.path))):

@@ -132,6 +132,6 @@ def _as_predicted(before: str, after: str, predicted: str) -> str:
         return predicted
     if predicted == LOST and after.startswith("ok"):
         return predicted
-    if after.startswith("ok:") and after != before:
+    if before.startswith("ok:") and after.startswith("ok:") and after != before:
         return DIFFERENT
     return after.partition(":")[0]
