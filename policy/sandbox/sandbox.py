@@ -33,6 +33,7 @@ class Sandbox:
 
     def __post_init__(self) -> None:
         self.privileges.implied_by = self._filter_that_implies_no_new_privileges
+        self.mounts.capabilities = self.capabilities
 
     def judge(self, fact: Fact) -> Denial | None:
         """Return why this fact would come out differently here, or ``None`` if it would not.
