@@ -30,6 +30,9 @@ from profiler.twin.kernel_calls import MountFlag, Namespace
 from profiler.twin.overlay import Workspace
 
 OWNER, ANSWER = 0, 1
+BURIAL = 2.0
+"""Seconds to wait for processes that have been killed."""
+
 EVERY_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -60,6 +63,7 @@ class Keeper:
         finally:
             _be_deaf()
             dismantling.dismantle(self.job.directory)
+            _bury_the_dead()
 
     def _attempt(self, work: Callable[[Keeper], None]) -> None:
         try:
@@ -156,6 +160,8 @@ def become_keeper() -> None:
     """Prepare this process, which nothing but the end of the twin shall interrupt."""
     for number in EVERY_END:
         signal.signal(number, _end)
+    # PID 1 of a container is often a program that does not wait for orphans: they would stay as zombies.
+    kernel_calls.adopt_orphans()
     os.umask(0o022)
     os.chdir("/")
 
@@ -169,3 +175,12 @@ def _be_deaf() -> None:
     """Once the end has begun nothing interrupts it."""
     for number in EVERY_END:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _bury_the_dead() -> None:
+    """Wait for what has been killed, but not for ever."""
+    deadline = time.monotonic() + BURIAL
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.002)

@@ -7,6 +7,7 @@ import os
 from enum import IntFlag
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _DETACH = 2  # MNT_DETACH of umount2(2)
 
 
@@ -58,6 +59,11 @@ def mount(source: str, target: str, file_system: str, flags: MountFlag = PLAIN, 
 def unmount(target: str) -> None:
     """Take away what is mounted at ``target``, now or as soon as nobody uses it. Raises OSError."""
     _check(_LIBC.umount2(os.fsencode(target), _DETACH), target)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent dies, in place of PID 1. Raises OSError."""
+    _check(_LIBC.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
 def _check(result: int, subject: str) -> None:

@@ -132,7 +132,7 @@ def test_arguments_are_not_interpreted_on_the_way(session_twin: twin.Twin) -> No
 
 
 def test_a_command_that_takes_too_long_is_ended_in_the_twin_too(session_twin: twin.Twin) -> None:
-    with pytest.raises(ToolError, match="^sleep did not end within"):
+    with pytest.raises(ToolError, match=r"^sleep did not end within"):
         session_twin.run(["sleep", "4321"], timeout=0.3)
     assert session_twin.run(["pgrep", "-f", "^sleep 4321$"], check=False).stdout == ""
 
@@ -289,7 +289,7 @@ def test_missing_nspawn_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.M
     for program, place in present.items():
         if place and program != "systemd-nspawn":
             (tmp_path / program).symlink_to(place)
-    monkeypatch.setattr(twin.twin.run, "environment", lambda extra=None: {"PATH": str(tmp_path), **(extra or {})})
+    monkeypatch.setattr("profiler.run.environment", lambda extra=None: {"PATH": str(tmp_path), **(extra or {})})
     with pytest.raises(ToolError) as caught:
         twin.require_possible()
     assert caught.value.message == "a twin needs systemd-nspawn, which is not installed"
