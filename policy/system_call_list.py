@@ -59,12 +59,16 @@ class SystemCallList:
         return tuple(sorted(word for word in plain if not word.startswith("@") and self.allows(word)))
 
     def line_for(self, name: str, host: HostFacts) -> str:
-        """Return the line that is to blame for the denial of a call: the last one that takes it out, else the first."""
-        for line in reversed(self.lines):
+        """Return the line that is to blame for the denial of a call: the one that takes it out, else the first, which
+        does not let it in."""
+        blamed = self.lines[0]
+        let_in = not self.allow_list
+        for line in self.lines:
             words = frozenset(word.partition(":")[0] for word in line.removeprefix("~").split())
-            if line.startswith("~") and name in host.expand(words):
-                return line
-        return self.lines[0]
+            if name in host.expand(words):
+                blamed = line if line.startswith("~") and (let_in or ":" in line) else blamed
+                let_in = not line.startswith("~")
+        return blamed
 
 
 def parse_system_call_list(assignments: Sequence[str], host: HostFacts) -> SystemCallList | None:
