@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from subprocess import Popen
 from types import FrameType
 from typing import NoReturn
@@ -67,6 +68,7 @@ class Keeper:
 
     def _attempt(self, work: Callable[[Keeper], None]) -> None:
         try:
+            self._make_groups()
             work(self)
         except ToolError as error:
             self.answer(Report.of(error))
@@ -117,11 +119,15 @@ class Keeper:
         # nspawn leaves files below /run/systemd/nspawn when it is killed.
         kernel_calls.mount("tmpfs", "/run", "tmpfs", data="mode=0755")
 
-    def start(self, command: list[str], extra_environment: dict[str, str]) -> Popen[bytes]:
-        """Start nspawn in control groups of its own, its output in the log; it dies with this process."""
+    def _make_groups(self) -> None:
+        """Make the control groups, before mounts of our own hide whether a systemd runs on the host."""
         places = cgroups.places_for(self.record.name)
         self.note(cgroups=tuple(map(str, places)))
         cgroups.make(places)
+
+    def start(self, command: list[str], extra_environment: dict[str, str]) -> Popen[bytes]:
+        """Start nspawn in the twin's control groups, its output in the log; it dies with this process."""
+        places = tuple(map(Path, self.record.cgroups))
         bound = ["setpriv", "--pdeathsig", "KILL", "--", *command]
         with self.log.open("ab") as log:
             return run.start(

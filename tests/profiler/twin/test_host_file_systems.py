@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from profiler import twin
 from profiler.errors import ExitCode
 from tests.profiler.twin.leftovers import none_within
 from tests.profiler.twin.test_layers import SMALL
@@ -165,6 +166,33 @@ def test_where_the_root_is_an_overlay_layers_are_kept_as_archives(playground: Pa
     )
     assert answer["answers"] == ["Hello, world!"] * 2
     assert [Path(layer).suffix for layer in answer["layers"]] == [".tar"]
+
+
+def test_under_a_running_systemd_it_lives_in_a_scope_of_its_own(fresh_twin: twin.Twin, repository: Path) -> None:
+    """A twin in a twin: its host is one with systemd as PID 1, and an overlay as its root."""
+    require((fresh_twin.path(str(repository)) / "profiler").is_dir(), "twins do not see the directory of the checkout")
+    script = COMMON + textwrap.dedent("""
+        import os, subprocess
+        def groups():
+            return sorted(os.path.relpath(place, "/sys/fs/cgroup") for place, _, _ in os.walk("/sys/fs/cgroup")
+                          if os.path.basename(place) in ("payload", "unit-tailor-inner", "unit-tailor-inner.scope"))
+        with twin.up(name="inner") as machine:
+            ask = ["systemctl", "is-active", "unit-tailor-inner.scope"]
+            scope = subprocess.run(ask, capture_output=True, text=True)
+            answer = dict(state=said(machine, "systemctl", "is-system-running"), scope=scope.stdout, groups=groups(),
+                          own=said(machine, "sh", "-c", "grep ^0:: /proc/self/cgroup"))
+        answer["after"] = groups()
+        print(json.dumps(answer))
+    """)
+    program = f"import sys; sys.path.insert(0, {str(repository)!r})\n{script}"
+    answer = json.loads(fresh_twin.run([sys.executable, "-c", program]).stdout)
+    assert answer["state"] == "running"
+    assert answer["scope"] == "active\n"
+    assert answer["own"] == "0::/unit-tailor-commands.scope"
+    scope = "system.slice/unit-tailor-inner.scope"
+    assert answer["groups"] == [scope, f"{scope}/unit-tailor-inner", f"{scope}/unit-tailor-inner/payload"]
+    assert set(answer["after"]) <= {scope}
+    assert fresh_twin.run(["systemctl", "--failed", "--plain", "--no-legend"]).stdout == ""
 
 
 def test_without_cgroups_there_is_one_clear_error(playground: Path) -> None:
