@@ -25,7 +25,7 @@ few_facts = st.builds(
 EXAMPLE = Profile(
     Header(
         UnitSettings("a.service", exec_lines=(ExecLine("ExecStart", "", "/usr/bin/a"),)),
-        frozenset({Recording("01", ("strace",), 252, "6.1", phases=frozenset({Phase.START_UP}), workload=Workload.OK)}),
+        frozenset({Recording("01", ("strace",), 252, "6.1", phases=frozenset(Phase), workload=Workload.OK)}),
     ),
     frozenset(
         {
@@ -38,7 +38,7 @@ EXAMPLE = Profile(
 GOLDEN = """\
 {"unit-tailor-profile":1}
 {"unit":"a.service","exec_lines":[{"kind":"ExecStart","prefixes":"","program":"/usr/bin/a"}]}
-{"recording":"01","recorders":["strace"],"systemd_version":252,"kernel":"6.1","phases":["start-up"],"workload":"ok"}
+{"recording":"01","recorders":["strace"],"systemd_version":252,"kernel":"6.1","phases":["reload","serving","start-up","stop"],"workload":"ok"}
 {"fact":"PathUse","path":"/etc/a\\n\\udcff","access":"read","kind":"regular","phase":"start-up","evidence":"a: openat"}
 {"fact":"SystemCall","name":"read"}
 {"fact":"CapabilityUsed","capability":"CAP_CHOWN","reason":"chown","outcome":"EPERM","user":33}
@@ -114,6 +114,13 @@ def test_different_units_are_merged_only_on_request(one: Profile, two: Profile) 
     both = merge([one, two], different_units=True)
     assert dumps(both) == dumps(merge([two, one], different_units=True))
     assert {both.header.unit.name, *(unit.name for unit in both.header.other_settings)} == {"a.service", "b.service"}
+
+
+def test_the_unit_s_own_settings_are_no_others() -> None:
+    unit = UnitSettings("a.service")
+    assert Header(unit, other_settings=frozenset({unit, dataclasses.replace(unit, type="notify")})).other_settings == {
+        dataclasses.replace(unit, type="notify")
+    }
 
 
 def test_nothing_cannot_be_merged() -> None:

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from policy import shipped_host_facts
 from policy.shipped_host_facts import (
     expand_sets,
     for_version,
@@ -61,6 +62,13 @@ def test_the_nearest_lower_version_stands_in_and_that_is_said() -> None:
     assert for_version(highest + 7).systemd_version == highest + 7
     assert str(highest) in shortcoming(highest + 7)
     assert shortcoming(highest) == ""
+
+
+@pytest.mark.parametrize(("version", "table"), [(240, 245), (245, 245), (251, 245), (252, 252), (256, 252), (300, 257)])
+def test_the_nearest_lower_of_several_is_chosen(monkeypatch: pytest.MonkeyPatch, version: int, table: int) -> None:
+    monkeypatch.setattr(shipped_host_facts, "shipped_versions", lambda: (245, 252, 257))
+    assert table_version(version) == table
+    assert bool(shortcoming(version)) == (version != table)
 
 
 def test_the_table_agrees_with_this_machine() -> None:

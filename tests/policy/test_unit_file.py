@@ -66,6 +66,7 @@ def test_assignments_of_one_section_keep_their_order() -> None:
         (b"[Service]\n[Un'it]\n", 2, "bad characters", True),
         (b"[Service]\n" + b"A" * LINE_LIMIT, 2, "1 MiB", True),
         (b"[Service]\n" + (b"A" * (LINE_LIMIT // 2) + b"\\\n") * 3, 3, "1 MiB", True),
+        (b"[Service]\n" + (b"A" * (LINE_LIMIT // 3) + b"\\\n") * 5, 4, "1 MiB", True),
     ],
 )
 def test_problems_carry_their_line(text: bytes, line: int, words: str, stops: bool) -> None:
