@@ -119,7 +119,11 @@ def parse_syscall_sets(said: str) -> dict[str, frozenset[str]]:
     return {name: frozenset(members) for name, members in sets.items()}
 
 
+def parse_port_start(said: str) -> int:
+    """Return the first port that needs no capability; kernels before 4.11 have no such setting, and start at 1024."""
+    return int(said) if said.strip().isdecimal() else DEFAULT_PORT_START
+
+
 def _port_start(machine: Machine) -> int:
-    # Read inside the machine, because the value belongs to its network namespace; kernels before 4.11 have none.
-    said = machine.run(["cat", PORT_START], check=False).stdout.strip()
-    return int(said) if said.isdecimal() else DEFAULT_PORT_START
+    # Read inside the machine, because the value belongs to its network namespace.
+    return parse_port_start(machine.run(["cat", PORT_START], check=False).stdout)

@@ -12,6 +12,7 @@ from profiler.host import (
     parse_architecture,
     parse_features,
     parse_kernel,
+    parse_port_start,
     parse_syscall_sets,
     parse_version,
     read_host_facts,
@@ -75,6 +76,11 @@ def test_a_kernel_without_version_is_an_error() -> None:
 )
 def test_names_architectures_as_systemd_does(hardware: str, architecture: str) -> None:
     assert parse_architecture(hardware) == architecture
+
+
+@pytest.mark.parametrize(("said", "port"), [("1024\n", 1024), ("80\n", 80), ("0\n", 0), ("", 1024)])
+def test_reads_where_unprivileged_ports_start(said: str, port: int) -> None:
+    assert parse_port_start(said) == port
 
 
 def test_reads_sets_comments_and_ungrouped_calls() -> None:
