@@ -49,7 +49,7 @@ def word(value: Value) -> str:
 def mode(value: Value) -> int:
     """Return a mode given as a number, or as names and octal numbers joined by ``|``."""
     if isinstance(value, int):
-        return value
+        return value & 0o177777
     total = 0
     for part in flags(value):
         if part in _MODE_NAMES:

@@ -11,7 +11,7 @@ from profiler.normalise.owner import Owner
 from profiler.normalise.path_argument import PathArgument
 from profiler.normalise.path_uses import demand, name_changed, use
 from profiler.normalise.paths import Resolved
-from profiler.normalise.permissions import allowed
+from profiler.normalise.permissions import SEARCH, allowed
 from profiler.normalise.sighting import Sighting, handles
 from profiler.recorders.base import Struct
 
@@ -55,7 +55,9 @@ def _look_up(sighting: Sighting) -> None:
     elif sighting.succeeded:
         _remember_status(sighting, place.real)
         if sighting.call.name in {"chdir", "chroot"}:
-            demand(sighting, place.real, 1)
+            demand(sighting, place.real, SEARCH)
+    if sighting.call.name == "chroot":
+        sighting.needs("CAP_SYS_CHROOT", "chroot")
 
 
 @handles("fstat", "fstat64")
@@ -179,4 +181,5 @@ def _link(sighting: Sighting) -> None:
         mine = sighting.process.credentials.user.file_system
         if owner.user != mine and not allowed(sighting.process.credentials, owner, 6):
             # protected_hardlinks of proc(5): only to one's own files or those that one may read and write.
-            sighting.needs("CAP_FOWNER", f"{sighting.call.name} of a file of user {owner.user}")
+            either = ("CAP_DAC_OVERRIDE", "CAP_FOWNER")  # in the order in which may_linkat() asks
+            sighting.needs_one(either, f"{sighting.call.name} of a file of user {owner.user}")

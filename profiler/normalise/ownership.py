@@ -16,13 +16,14 @@ from profiler.normalise.owner import Owner
 from profiler.normalise.paths import PathResolver, Resolved
 from profiler.normalise.processes import Process
 
-_CLOCK_SLACK = 0.05  # seconds: file times come from the kernel's tick, the recorder's from the exact clock
+_CLOCK_SLACK = 0.02  # seconds: file times come from the kernel's tick, the recorder's from the exact clock
 
 
 class Ownership:
     """What is known of the objects that the service touched. Grows with distinct paths only."""
 
-    def __init__(self, objects: ObjectView, paths: PathResolver, baseline: Baseline) -> None:
+    def __init__(self, objects: ObjectView, paths: PathResolver, baseline: Baseline, started: float) -> None:
+        self._started = started
         self._objects = objects
         self._baseline = baseline
         self._paths = paths
@@ -59,7 +60,7 @@ class Ownership:
             return tracked
         status = self.look(process, real)
         seen = None if status is None else Owner(status.owner, status.group, status.mode)
-        if status is not None and status.changed < time:
+        if status is not None and status.changed < time - _CLOCK_SLACK:
             return seen
         return self._baseline.owner(real) or seen
 
@@ -69,7 +70,7 @@ class Ownership:
         if tracked is not None:
             return tracked
         look = self._looks.get(real) or self.look(process, real)
-        if look is not None and look.changed < time:
+        if look is not None and look.changed < time - _CLOCK_SLACK:
             return Owner(look.owner, look.group, look.mode)
         return self._baseline.owner(real)
 
@@ -79,12 +80,15 @@ class Ownership:
         if tracked is not None and tracked.kind not in {FileKind.UNKNOWN, FileKind.CHARACTER, FileKind.BLOCK}:
             return tracked.kind, ""
         status = self.look(process, real)
-        return (status.kind, status.device) if status is not None else (FileKind.UNKNOWN, "")
+        if status is not None:
+            return status.kind, status.device
+        stood = self._baseline.owner(real)
+        return (stood.kind if stood is not None else FileKind.UNKNOWN), ""
 
     def was_created(self, process: Process, place: Resolved, time: float) -> bool | None:
         """Whether a successful open with O_CREAT at this time created the file; ``None`` if it cannot be told."""
         born = self._objects.born(place.real, self._paths.viewers(process))
-        if born is not None and born < time - _CLOCK_SLACK:
+        if born is not None and born < max(time - _CLOCK_SLACK, self._started):
             return False
         if born is not None:
             # As young as the call. But another process of the service may have made it a moment ago.

@@ -51,7 +51,12 @@ class Normaliser:
         self._processes = ProcessTable()
         paths = PathResolver(objects, self._processes)
         self._ledger = Ledger(
-            objects, self._processes, paths, Ownership(objects, paths, baseline or Baseline()), started, phase_at
+            objects,
+            self._processes,
+            paths,
+            Ownership(objects, paths, baseline or Baseline(), started),
+            started,
+            phase_at,
         )
         self._lines = ExecLines(scope.exec_lines)
         self._seen_calls: set[tuple[object, ...]] = set()

@@ -1,0 +1,264 @@
+"""Which processes are the service, from when on, and in which order things may arrive."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from policy.behaviour import UNKNOWN, Access, Fact, PathUse, Phase, SocketOpened, SystemCall
+from policy.unit_settings import ExecLine
+from profiler.normalise.attribution import Scope
+from profiler.normalise.recording import NEEDED_CALLS, Normaliser
+from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded
+from tests.profiler.normalise.calls import HERE, BareMachine, Trace
+from tests.profiler.normalise.conftest import Record
+
+UNIT = b"/sys/fs/cgroup/system.slice/web.service/cgroup.procs"
+OTHER = b"/sys/fs/cgroup/system.slice/other.service/cgroup.procs"
+LINES = (
+    ExecLine("ExecStartPre", "", "/usr/sbin/web"),
+    ExecLine("ExecStart", "", "/usr/sbin/web"),
+    ExecLine("ExecReload", "", "/bin/kill"),
+)
+
+
+def normaliser(machine: BareMachine | None = None, scope: Scope | None = None) -> Normaliser:
+    return Normaliser(scope or Scope("web.service", "", LINES), machine or BareMachine(), started=1000.0)
+
+
+def feed(target: Normaliser, *events: RawEvent) -> Normaliser:
+    for event in events:
+        target.feed(event)
+    target.finish()
+    return target
+
+
+def paths(target: Normaliser) -> set[str]:
+    return {fact.behaviour.path for fact in target.facts() if isinstance(fact.behaviour, PathUse)}
+
+
+def fact_of(target: Normaliser, path: str, access: Access) -> Fact:
+    (found,) = (
+        fact
+        for fact in target.facts()
+        if isinstance(fact.behaviour, PathUse) and fact.behaviour.path == path and fact.behaviour.access is access
+    )
+    return found
+
+
+def start_252(trace: Trace, pid: int, program: bytes, group: bytes = UNIT) -> list[RawEvent]:
+    """What systemd 252 does: fork; the child enters its cgroup, sets itself up, and executes the program."""
+    return [
+        trace.forked(1, pid),
+        trace.opened(pid, group, "O_WRONLY|O_NOCTTY|O_CLOEXEC"),
+        trace.opened(pid, b"/proc/sys/kernel/cap_last_cap"),
+        trace.call(pid, "mount", b"/run/x", b"/y", None, Symbol("MS_BIND"), None),
+        trace.call(pid, "setresuid", 33, 33, 33),
+        trace.call(pid, "chdir", b"/srv"),
+        trace.executed(pid, b"/usr/local/sbin/web", error="ENOENT"),
+        trace.executed(pid, program),
+    ]
+
+
+def test_begins_at_the_program_and_keeps_what_systemd_set_up() -> None:
+    """Hard case 70."""
+    trace = Trace()
+    events = [*start_252(trace, 40, b"/usr/sbin/web"), trace.call(40, "stat", b"page")]
+    target = feed(normaliser(), *events)
+    assert paths(target) == {"/usr/sbin/web", "/srv/page"}
+    assert fact_of(target, "/srv/page", Access.LOOKUP).user == 33
+    assert {fact.behaviour.name for fact in target.facts() if isinstance(fact.behaviour, SystemCall)} == {
+        "execve",
+        "stat",
+    }
+    assert target.losses.counts == {}
+
+
+def test_other_units_are_strangers() -> None:
+    trace = Trace()
+    events = [*start_252(trace, 40, b"/usr/sbin/other", OTHER), trace.forked(40, 41), trace.opened(41, b"/etc/other")]
+    assert feed(normaliser(), *events).facts() == ()
+
+
+def test_executor_of_systemd_254_is_not_the_service() -> None:
+    """clone3() into the cgroup; the first program is systemd's own, the second the service."""
+    trace = Trace()
+    group = Descriptor(46, UNIT.removesuffix(b"/cgroup.procs"))
+    how = Struct({"flags": Symbol("CLONE_VM|CLONE_VFORK|CLONE_INTO_CGROUP"), "cgroup": group})
+    events = [
+        trace.executed(50, b"/usr/lib/systemd/systemd-executor"),  # with vfork the child runs before clone3 returns
+        trace.call(1, "clone3", how, 88, result=50),
+        trace.opened(50, b"/etc/nsswitch.conf"),
+        trace.executed(50, b"/usr/sbin/web"),
+        trace.opened(50, b"/etc/web.conf"),
+    ]
+    assert paths(feed(normaliser(), *events)) == {"/usr/sbin/web", "/etc/web.conf"}
+
+
+def test_a_cgroup_that_nobody_saw_is_read_from_the_machine_or_counted() -> None:
+    trace = Trace()
+    events = [trace.forked(1, 60), trace.executed(60, b"/usr/sbin/web"), trace.opened(60, b"/etc/web.conf")]
+    machine = BareMachine(groups={60: (b"/machine.slice/x.scope/system.slice/web.service",)})
+    assert "/etc/web.conf" in paths(feed(normaliser(machine), *events))
+    unknown = feed(normaliser(), *events)
+    assert unknown.facts() == ()
+    assert unknown.losses.counts == {"unattributed process": 1}
+
+
+def test_exec_lines_by_order_and_phase() -> None:
+    trace = Trace()
+    phase = Phase.START_UP
+    target = Normaliser(
+        Scope("web.service", "/system.slice/web.service", LINES),
+        BareMachine(),
+        started=1000.0,
+        phase_at=lambda _: phase,
+    )
+    for pid, program in ((70, b"/usr/sbin/web"), (71, b"/usr/sbin/web")):
+        for event in [*start_252(trace, pid, program), trace.call(pid, "stat", b"/%d" % pid)]:
+            target.feed(event)
+    phase = Phase.RELOAD
+    for event in [*start_252(trace, 72, b"/bin/kill"), trace.call(72, "stat", b"/72")]:
+        target.feed(event)
+    lines = {path: fact_of(target, path, Access.LOOKUP).exec_line for path in ("/70", "/71", "/72")}
+    assert lines == {"/70": "ExecStartPre", "/71": "ExecStart", "/72": "ExecReload"}
+    assert fact_of(target, "/72", Access.LOOKUP).phase is Phase.RELOAD
+
+
+def started(trace: Trace, pid: int = 40) -> list[RawEvent]:
+    return start_252(trace, pid, b"/usr/sbin/web")
+
+
+def test_a_process_id_that_comes_again_is_another_process() -> None:
+    trace = Trace()
+    events = [
+        *started(trace),
+        trace.forked(40, 41),
+        trace.call(41, "chdir", b"/one"),
+        ProcessEnded(41, trace.time, 0),
+        trace.forked(40, 41),
+        trace.call(41, "stat", b"file"),
+        ProcessEnded(41, trace.time, 0),
+        *start_252(trace, 41, b"/usr/sbin/other", OTHER),
+        trace.opened(41, b"/etc/stranger"),
+    ]
+    assert paths(feed(normaliser(), *events)) == {"/usr/sbin/web", "/one", "/srv/file"}
+
+
+def test_threads_share_their_directory_and_children_do_not() -> None:
+    """Hard case 32."""
+    trace = Trace()
+    events = [
+        *started(trace),
+        trace.forked(40, 41, "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_THREAD"),
+        trace.forked(40, 42),
+        trace.call(42, "chdir", b"/child"),
+        trace.call(40, "stat", b"before"),
+        trace.call(41, "chdir", b"/thread"),
+        trace.call(40, "stat", b"after"),
+        trace.call(40, "chdir", b"/failed", error="ENOENT"),
+        trace.call(40, "stat", b"still"),
+        trace.call(40, "unshare", Symbol("CLONE_FS")),
+        trace.call(41, "chdir", b"/again"),
+        trace.call(40, "stat", b"own"),
+    ]
+    found = paths(feed(normaliser(), *events))
+    assert {"/srv/before", "/thread/after", "/thread/still", "/thread/own"} <= found
+
+
+def test_a_thread_that_executes_goes_on_as_the_leader() -> None:
+    trace = Trace()
+    events = [
+        *started(trace),
+        trace.forked(40, 41, "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_THREAD"),
+        trace.call(41, "setresuid", 34, 34, 34),
+        ThreadSuperseded(41, trace.time, 40),
+        trace.executed(40, b"/bin/helper"),
+        trace.call(40, "stat", b"/x"),
+    ]
+    assert fact_of(feed(normaliser(), *events), "/x", Access.LOOKUP).user == 34
+
+
+def test_children_of_a_vfork_run_before_it_returns() -> None:
+    trace = Trace()
+    child = [trace.call(43, "stat", b"inside"), trace.executed(43, b"/bin/true"), ProcessEnded(43, trace.time, 0)]
+    events = [*started(trace), *child, trace.call(40, "vfork", result=43)]
+    target = feed(normaliser(), *events)
+    assert {"/srv/inside", "/bin/true"} <= paths(target)
+    assert target.losses.counts == {}
+
+
+def test_an_orphan_is_counted() -> None:
+    trace = Trace()
+    target = feed(normaliser(), trace.call(99, "stat", b"/x"), ProcessEnded(99, trace.time, 0))
+    assert target.facts() == ()
+    assert target.losses.counts == {"unattributed process": 1}
+
+
+def test_calls_that_never_return_and_calls_known_by_name_only() -> None:
+    """Hard cases 1 and 15."""
+    trace = Trace()
+    undecoded = replace(trace.call(40, "openat"), undecoded=True)
+    rare = replace(trace.call(40, "brk"), undecoded=True)
+    events = [*started(trace), trace.call(40, "accept4", result=None), trace.call(40, "exit_group", result=None)]
+    target = feed(normaliser(), *events[:-1], undecoded, rare, events[-1])
+    outcomes = {fact.behaviour.name: fact.outcome for fact in target.facts() if isinstance(fact.behaviour, SystemCall)}
+    assert outcomes == {"execve": "ok", "accept4": UNKNOWN, "openat": "ok", "brk": "ok", "exit_group": "ok"}
+    assert target.losses.counts == {"call not decoded": 1}
+    assert "openat" in NEEDED_CALLS and "brk" not in NEEDED_CALLS
+
+
+@pytest.mark.parametrize("name", sorted(NEEDED_CALLS))
+def test_no_argument_can_end_a_recording(name: str) -> None:
+    """Hard case 10: each call with arguments of every wrong kind."""
+    trace = Trace()
+    target = normaliser()
+    feed(target, *started(trace))
+    odd = (None, b"", b"\xff\n%", 7, -1, 2**63, Symbol("???"), Struct({}), (), (Struct({"x": None}),), Descriptor(-100))
+    for value in odd:
+        for count in range(7):
+            for result, error in ((0, ""), (None, ""), (-1, "EPERM"), (5, "")):
+                call = RawCall(40, trace.time, name, (value,) * count, result, error)
+                target.feed(call)
+    crashed = [kind for kind in target.losses.counts if kind.startswith("event could not be understood")]
+    assert crashed == []
+
+
+def test_equal_facts_are_one_with_the_evidence_that_sorts_first() -> None:
+    trace = Trace()
+    sockets = [trace.call(40, "socket", Symbol("AF_INET"), Symbol("SOCK_STREAM"), 0, result=n) for n in (7, 5, 9)]
+    target = feed(normaliser(), *started(trace), *sockets)
+    (fact,) = (fact for fact in target.facts() if isinstance(fact.behaviour, SocketOpened))
+    assert fact.evidence == "web: socket = 5"
+
+
+def test_evidence_of_a_hostile_program_is_one_printable_line() -> None:
+    trace = Trace()
+    events = start_252(trace, 40, b"/tmp/a\n\x1b[31m\xff")
+    target = feed(normaliser(), *events)
+    evidence = {fact.evidence for fact in target.facts()}
+    assert evidence == {"a\\n\\x1b[31m\\udcff: execve = 0"}
+
+
+def test_relative_path_without_a_directory_is_counted() -> None:
+    target = Normaliser(Scope(), BareMachine(), started=1000.0)
+    trace = Trace()
+    target.feed(trace.call(5, "stat", b"relative"))
+    target.feed(trace.call(5, "openat", HERE, b"known", Symbol("O_RDONLY"), error="ENOENT"))
+    assert target.losses.counts == {"relative path with unknown directory": 1}
+    assert paths(target) == {"/known"}
+
+
+def test_a_command_belongs_with_all_its_children(record: Record, tmp_path: Path) -> None:
+    began = time.time()
+    recording = record(["/bin/sh", "-c", "cd /etc; (cat passwd; exec cat hostname) | cat; ./missing"])
+    assert time.time() > began
+    assert recording.status == 127
+    assert recording.losses == {}
+    assert (Access.READ, "ok") in recording.uses("/etc/passwd")
+    assert (Access.READ, "ok") in recording.uses("/etc/hostname")
+    assert (Access.LOOKUP, "ENOENT") in recording.uses("/etc/missing")
+    assert {fact.exec_line for fact in recording.facts} == {"command"}
