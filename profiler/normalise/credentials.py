@@ -124,7 +124,7 @@ class Credentials:
         return group == self.group.file_system or group in self.groups
 
     def with_user(self, user: Ids) -> Credentials:
-        """Return the credentials after the user ids changed, with the effect on capabilities."""
+        """Return the credentials after setuid() and its kin, with the effect on capabilities."""
         changed = replace(self, user=user)
         if self.no_fixup:
             return changed
@@ -136,9 +136,14 @@ class Credentials:
             changed = replace(changed, effective=NONE)
         elif self.user.effective != 0 and user.effective == 0:
             changed = replace(changed, effective=changed.permitted)
-        elif self.user.file_system == 0 and user.file_system != 0:
+        return changed
+
+    def with_file_system_user(self, user: Ids) -> Credentials:
+        """Return the credentials after setfsuid(): only this call moves the file system capabilities."""
+        changed = replace(self, user=user)
+        if not self.no_fixup and self.user.file_system == 0 and user.file_system != 0:
             changed = replace(changed, effective=changed.effective - _FILE_SYSTEM)
-        elif self.user.file_system != 0 and user.file_system == 0:
+        elif not self.no_fixup and self.user.file_system != 0 and user.file_system == 0:
             changed = replace(changed, effective=changed.effective | (changed.permitted & _FILE_SYSTEM))
         return changed
 

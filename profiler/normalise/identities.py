@@ -52,7 +52,12 @@ def _ids_set(sighting: Sighting) -> None:
     if changed is None:
         return
     process = sighting.process
-    process.credentials = credentials.with_user(changed) if is_user else replace(credentials, group=changed)
+    if not is_user:
+        process.credentials = replace(credentials, group=changed)
+    elif name == "setfsuid":
+        process.credentials = credentials.with_file_system_user(changed)
+    else:
+        process.credentials = credentials.with_user(changed)
 
 
 @handles("setgroups", "setgroups32")
