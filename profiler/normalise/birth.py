@@ -15,13 +15,14 @@ _BIRTH = struct.Struct("=qI")  # struct statx_timestamp, stx_btime at offset 80 
 def birth_time(path: bytes) -> float | None:
     """Return the creation time of the object at ``path`` in seconds since the epoch.
 
-    ``None`` if there is no such object, or its file system keeps no such time, or the C library is too old.
+    ``None`` if its file system keeps no such time, or the C library is too old. Raises FileNotFoundError if there is
+    no such object, or it cannot be reached.
     """
     if not hasattr(_LIBRARY, "statx") or b"\0" in path:
         return None
     buffer = ctypes.create_string_buffer(256)
     if _LIBRARY.statx(_AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, buffer) != 0:
-        return None
+        raise FileNotFoundError(path)
     if not struct.unpack_from("=I", buffer, 0)[0] & _STATX_BTIME:
         return None
     seconds, nanoseconds = _BIRTH.unpack_from(buffer, 80)

@@ -60,13 +60,6 @@ def _look_up(sighting: Sighting) -> None:
         sighting.needs("CAP_SYS_CHROOT", "chroot")
 
 
-@handles("fstat", "fstat64")
-def _status_of_descriptor(sighting: Sighting) -> None:
-    real = sighting.target(0)
-    if real is not None and sighting.succeeded:
-        _remember_status(sighting, real)
-
-
 def _remember_status(sighting: Sighting, real: bytes) -> None:
     # A tracer told to print whole structures shows owner and mode as they were at the time of the call.
     for value in sighting.call.arguments:

@@ -9,14 +9,16 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from policy.behaviour import FileKind
 from profiler.machine import Machine
 from profiler.normalise.birth import birth_time
 from profiler.normalise.credentials import Credentials, Ids, capabilities_in
+
+_Answer = TypeVar("_Answer")
 
 HEADER_SIZE = 4096
 """Bytes of a program that are read to find its interpreter."""
@@ -106,54 +108,27 @@ class MachineObjects:
 
     def status(self, path: bytes, viewers: Sequence[int]) -> ObjectStatus | None:
         """Return the status of the object at a path, see ``ObjectView``."""
-        for place in self._places(path, viewers):
-            with contextlib.suppress(OSError, ValueError):
-                found = os.lstat(place)
-                is_node = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
-                device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if is_node else ""
-                return ObjectStatus(found.st_mode, found.st_uid, found.st_gid, device, found.st_ctime)
-        return None
+        return self._ask(path, viewers, _status)
 
     def link_target(self, path: bytes, viewers: Sequence[int]) -> bytes | None:
         """Return where the symlink at a path leads, see ``ObjectView``."""
-        for place in self._places(path, viewers):
-            with contextlib.suppress(OSError, ValueError):
-                return os.readlink(place)  # noqa: PTH115
-        return None
+        return self._ask(path, viewers, os.readlink)
 
     def born(self, path: bytes, viewers: Sequence[int]) -> float | None:
         """Return when the object at a path was created, see ``ObjectView``."""
-        for place in self._places(path, viewers):
-            with contextlib.suppress(OSError, ValueError):
-                return birth_time(place)
-        return None
+        return self._ask(path, viewers, birth_time)
 
     def header(self, path: bytes, viewers: Sequence[int]) -> bytes:
         """Return the first bytes of a regular file, see ``ObjectView``."""
-        for place in self._places(path, viewers):
-            with contextlib.suppress(OSError, ValueError):
-                # The service may have put a FIFO or a device here meanwhile: never block on it, never follow a link.
-                descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
-                try:
-                    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                        return os.pread(descriptor, HEADER_SIZE, 0)
-                finally:
-                    os.close(descriptor)
-        return b""
+        return self._ask(path, viewers, _header) or b""
 
     def attribute(self, path: bytes, name: str, viewers: Sequence[int]) -> bytes | None:
         """Return an extended attribute, see ``ObjectView``."""
-        for place in self._places(path, viewers):
-            with contextlib.suppress(OSError, ValueError):
-                return os.getxattr(place, name, follow_symlinks=False)
-        return None
+        return self._ask(path, viewers, lambda place: os.getxattr(place, name, follow_symlinks=False))
 
     def forbids_set_uid(self, path: bytes, viewers: Sequence[int]) -> bool:
         """Whether the file system of a path is mounted nosuid, see ``ObjectView``."""
-        for place in self._places(path, viewers):
-            with contextlib.suppress(OSError, ValueError):
-                return bool(os.statvfs(place).f_flag & os.ST_NOSUID)
-        return False
+        return self._ask(path, viewers, lambda place: bool(os.statvfs(place).f_flag & os.ST_NOSUID)) or False
 
     def process(self, pid: int) -> ProcessStatus | None:
         """Return a living process, see ``ObjectView``."""
@@ -201,13 +176,33 @@ class MachineObjects:
         except OSError:
             return b""
 
-    def _places(self, path: bytes, viewers: Sequence[int]) -> list[bytes]:
-        # Where to look: in the root of the first viewer that still lives, else in the machine's own.
+    def _ask(self, path: bytes, viewers: Sequence[int], question: Callable[[bytes], _Answer]) -> _Answer | None:
+        # In the root of the first viewer that still lives, else in the machine's own. A zombie has no root any more.
         for viewer in viewers:
-            root = self._root + f"/proc/{viewer}/root".encode()
-            if os.path.exists(root):  # noqa: PTH110  # of a zombie the link is there, but leads nowhere
-                return [root + path]
-        return [self._root + path]
+            root = self._root + b"/proc/%d/root" % viewer
+            with contextlib.suppress(OSError, ValueError):
+                return question(root + path)
+            if os.path.exists(root):  # noqa: PTH110
+                return None
+        with contextlib.suppress(OSError, ValueError):
+            return question(self._root + path)
+        return None
+
+
+def _status(place: bytes) -> ObjectStatus:
+    found = os.lstat(place)
+    is_node = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
+    device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if is_node else ""
+    return ObjectStatus(found.st_mode, found.st_uid, found.st_gid, device, found.st_ctime)
+
+
+def _header(place: bytes) -> bytes:
+    # The service may have put a FIFO or a device here meanwhile: never block on it, never follow a link.
+    descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, HEADER_SIZE, 0) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    finally:
+        os.close(descriptor)
 
 
 def _credentials(fields: dict[bytes, bytes]) -> Credentials:

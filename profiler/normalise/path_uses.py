@@ -135,7 +135,12 @@ def name_changed(sighting: Sighting, place: Resolved, *, deleted: bool) -> None:
 
 def _searches(sighting: Sighting, place: Resolved) -> None:
     # What was opened relative to a directory needs no search of what lies above that directory.
+    credentials, searched = sighting.process.credentials, sighting.ledger.searched
     for directory in place.directories:
+        key = (directory, credentials.user.file_system, credentials.effective, sighting.process.exec_line)
+        if key in searched:
+            continue
+        searched.add(key)
         owner = sighting.ledger.ownership.during(sighting.process, directory, sighting.call.time)
         if owner is not None and stat.S_ISDIR(owner.mode):
             demand(sighting, directory, permissions.SEARCH)

@@ -31,6 +31,7 @@ class Ledger:
     losses: Losses = field(default_factory=Losses)
     notes: Losses = field(default_factory=Losses)  # where an answer was chosen generously, and why
     path_uses: set[object] = field(default_factory=set)
+    searched: set[object] = field(default_factory=set)
     ipc_objects: dict[tuple[str, int], tuple[str, bool]] = field(default_factory=dict)
     created_ipc: set[tuple[str, str]] = field(default_factory=set)
 
