@@ -28,6 +28,7 @@ def command() -> None:
 @click.option("-p", "--package", "packages", multiple=True, help="Debian package to add; may be repeated.")
 def up(name: str | None, packages: tuple[str, ...]) -> None:
     """Boot a twin that stays until it is taken down, and print its name."""
+    twin.require_possible()
     _sweep()
     try:
         machine = twin.up(packages, name=name, detached=True, announce=progress.step)
@@ -51,7 +52,9 @@ def execute(name: str, arguments: tuple[str, ...]) -> None:
     machine = twin.find(name)
     terminal = {variable: os.environ[variable] for variable in ("TERM", "COLORTERM") if variable in os.environ}
     separator = 1 if arguments[0] == "--" else 0
-    run.become(machine.command(arguments[separator:]), extra_environment=terminal)
+    # nsenter stands between and passes no signals on: the command ends when it does.
+    bound = ["setpriv", "--pdeathsig", "TERM", "--", *arguments[separator:]]
+    run.become(machine.command(bound), extra_environment=terminal)
 
 
 @command.command()
@@ -69,28 +72,30 @@ def down(names: tuple[str, ...]) -> None:
 @command.command("list")
 @json_option
 def list_(json_style: JsonStyle) -> None:
-    """List the twins that are up."""
+    """List the twins that there are."""
     twin.require_root()
     _sweep()
-    machines = twin.running()
+    machines = twin.present()
     if json_style is not JsonStyle.OFF:
         document = {"schema_version": SCHEMA_VERSION, "twins": [_described(machine) for machine in machines]}
         click.echo(json_style.render(document))
         return
     for machine in machines:
         record = machine.record
+        leader = f"pid {record.leader.pid}" if machine.is_running and record.leader else "not ready yet"
         kind = "stays" if record.detached else f"goes with process {record.owner.pid}"
         packages = f", with {' '.join(record.packages)}" if record.packages else ""
-        click.echo(printable(f"{machine.name}: pid {machine.leader}, up {_age(record.created)}, {kind}{packages}"))
+        click.echo(printable(f"{machine.name}: {leader}, made {_age(record.created)} ago, {kind}{packages}"))
     if not machines:
-        progress.note("no twin is up; make one: unit-tailor twin up")
+        progress.note("there is no twin; make one: unit-tailor twin up")
 
 
 def _described(machine: twin.Twin) -> dict[str, object]:
     record = machine.record
     return {
         "name": machine.name,
-        "leader": machine.leader,
+        "state": "running" if machine.is_running else "starting",
+        "leader": record.leader.pid if record.leader else None,
         "created": record.created,
         "detached": record.detached,
         "owner": record.owner.pid,

@@ -8,6 +8,6 @@
         machine.run(["systemctl", "start", "nginx"])
 """
 
-from profiler.twin.twin import Swept, Twin, find, require_possible, require_root, running, sweep, up
+from profiler.twin.twin import Swept, Twin, find, present, require_possible, require_root, running, sweep, up
 
-__all__ = ["Swept", "Twin", "find", "require_possible", "require_root", "running", "sweep", "up"]
+__all__ = ["Swept", "Twin", "find", "present", "require_possible", "require_root", "running", "sweep", "up"]

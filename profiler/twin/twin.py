@@ -61,10 +61,14 @@ class Twin(Machine):
     @property
     def leader(self) -> int:
         """The twin's PID 1, as this machine numbers it. Raises ToolError if the twin is not running."""
-        leader = self.record.leader
-        if self._down or leader is None or not leader.is_alive():
+        if self.record.leader is None or not self.is_running:
             raise ToolError(f"the twin {self.name} is not running", hint="run: unit-tailor twin list")
-        return leader.pid
+        return self.record.leader.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its PID 1 runs."""
+        return not self._down and self.record.leader is not None and self.record.leader.is_alive()
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command line that runs ``arguments`` in all namespaces and a control group of the twin.
@@ -205,21 +209,23 @@ def sweep() -> Swept:
     return Swept(tuple(removed), tuple(failures))
 
 
+def present() -> tuple[Twin, ...]:
+    """Return all twins, also those that still boot and layers in the making, sorted by name."""
+    records = ((directory, state.read_record(directory)) for directory in state.directories())
+    return tuple(Twin(directory, record) for directory, record in records if record is not None)
+
+
 def running() -> tuple[Twin, ...]:
     """Return the twins that are up, sorted by name."""
-    records = [(directory, state.read_record(directory)) for directory in state.directories()]
-    return tuple(
-        Twin(directory, record)
-        for directory, record in records
-        if record is not None and record.leader is not None and record.leader.is_alive()
-    )
+    return tuple(twin for twin in present() if twin.is_running)
 
 
 def find(name: str) -> Twin:
-    """Return the twin of that name. Raises UsageError if there is none."""
-    for twin in running():
-        if twin.name == name:
-            return twin
+    """Return the twin of that name, also while it still boots. Raises UsageError if there is none."""
+    directory = state.twins_directory() / state.check_name(name)
+    record = state.read_record(directory)
+    if record is not None:
+        return Twin(directory, record)
     raise UsageError(f"there is no twin named {name}", hint="run: unit-tailor twin list")
 
 
