@@ -207,7 +207,7 @@ IDENTITY_CALLS = frozenset(
     name + suffix
     for name in ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid")
     for suffix in ("", "32")
-) | {"setgroups", "setgroups32", "capset", "chroot", "pivot_root", "mount"}
+) | {"setgroups", "setgroups32", "capset", "chroot", "pivot_root", "mount", "chown", "fchown", "lchown", "fchownat"}
 """System calls of services that change who they are: a user namespace is not for them, even if they failed."""
 
 
