@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from policy.behaviour import OK, Behaviour, CapabilityUsed, Fact, PathUse
+from policy.behaviour import OK, UNKNOWN, Behaviour, CapabilityUsed, Fact, NamespaceUsed, PathUse, SystemCall
+from policy.equivalence import ENOSYS_NEWCOMERS
 from policy.host_facts import HostFacts
 from policy.replay import ordered
 from policy.sandbox.denial import Denial
@@ -34,7 +35,7 @@ def denied_under(
     found: dict[tuple[str, ...], Denial] = {}
     for fact in ordered(under.facts):
         outcomes = known.get(_key(fact.behaviour), frozenset())
-        if fact.outcome in outcomes | {OK, "unknown"}:
+        if fact.outcome in outcomes | {OK, UNKNOWN} or has_fallback(fact):
             continue
         denial = _blamed(fact, own, merged)
         if denial is None and OK in outcomes and fact.outcome in REFUSALS:
@@ -42,6 +43,14 @@ def denied_under(
         if denial is not None:
             found.setdefault((denial.setting, *_key(fact.behaviour)), denial)
     return tuple(found.values())
+
+
+def has_fallback(fact: Fact) -> bool:
+    """Whether this is a new call that was answered with ENOSYS, on which programs make the older call instead."""
+    match fact.behaviour:
+        case SystemCall(name=name) | NamespaceUsed(call=name):
+            return fact.outcome == "ENOSYS" and name in ENOSYS_NEWCOMERS
+    return False
 
 
 def _blamed(fact: Fact, own: Sandbox, merged: Sandbox) -> Denial | None:
