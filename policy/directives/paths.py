@@ -14,11 +14,14 @@ from policy.directives.choice import Choice
 from policy.directives.writable_paths import made_if_missing, writable_lists
 from policy.host_facts import HostFacts
 from policy.path_encoding import (
+    MalformedWords,
     PathEntry,
     UnknownSpecifier,
-    decode_path_list,
     encode_path,
     expand_specifiers,
+    inexpressible_because,
+    simplify,
+    split_words,
     system_specifiers,
 )
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below
@@ -30,9 +33,6 @@ _SYSTEM = ("/usr", "/boot", "/efi")
 _SPLIT_SYSTEM = ("/lib", "/lib64", "/bin", "/sbin")
 _KERNEL_TREES = ("/proc", "/sys", "/dev")
 _HOMES = ("/home", "/run/user", "/root")
-
-_LETTERS = {letter: f"%{letter}" for letter in map(chr, range(ord("A"), ord("z") + 1)) if letter.isalpha()}
-# Decoding with these keeps specifiers as they stand; which values they have is known when the unit is known.
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class PathListDirective(Directive, abstract=True):
             if not assignment.strip():
                 entries = []
             else:
-                entries.extend(decode_path_list(assignment.replace("%%", "%%%%"), _LETTERS).entries)
+                entries.extend(entry for word in _words(assignment) if (entry := _entry(word)) is not None)
         return cls(tuple(dict.fromkeys(entries)))
 
     @classmethod
@@ -146,9 +146,13 @@ class PathListDirective(Directive, abstract=True):
                 path = expand_specifiers(entry.path, specifiers)
             except UnknownSpecifier:
                 continue
+            if inexpressible_because(path):
+                continue
             setting = f"{name}={written(entry, name)}"
             sandbox.mounts.separate(name, setting)
-            sandbox.mounts.add(MountEntry(path, self.mode, name, setting, ignore_missing=entry.ignore_missing))
+            sandbox.mounts.add(
+                MountEntry(simplify(path), self.mode, name, setting, ignore_missing=entry.ignore_missing)
+            )
 
     def values(self) -> tuple[str, ...]:
         """Return a reset and one line for each path."""
@@ -164,10 +168,32 @@ class PathListDirective(Directive, abstract=True):
         return len(self.entries)
 
 
+def _words(assignment: str) -> tuple[str, ...]:
+    try:
+        return split_words(assignment)
+    except MalformedWords as fault:
+        return fault.words
+
+
+def _entry(word: str) -> PathEntry | None:
+    """Return the entry, or ``None`` where systemd ignores the word whatever its specifiers stand for."""
+    path = word.removeprefix("-")
+    optional = path != word
+    beneath_root = path.startswith("+")
+    path = path.removeprefix("+")
+    if path.startswith("%"):
+        return PathEntry(path, optional, beneath_root)
+    return None if inexpressible_because(path) else PathEntry(simplify(path), optional, beneath_root)
+
+
 def written(entry: PathEntry, directive: str) -> str:
     """Return an entry as it stands in a unit file."""
     prefix = ("-" if entry.ignore_missing else "") + ("+" if entry.beneath_root else "")
-    return prefix + encode_path(entry.path, directive).replace("%%", "%")
+    if entry.path.startswith("%"):
+        encoded = encode_path(f"/{entry.path}", directive).replace("/", "", 1)
+    else:
+        encoded = encode_path(entry.path, directive)
+    return prefix + encoded.replace("%%", "%")
 
 
 @dataclass(frozen=True)

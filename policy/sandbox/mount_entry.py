@@ -63,7 +63,8 @@ class MountEntry:
     """What a directive wants at a path. ``setting`` is the line to blame; without a directive it is the unit's own.
 
     ``permissions`` are those of the top directory of a tmpfs. ``loses_writes`` marks a writable tmpfs whose content
-    was meant to last, so that a write into it counts as denied.
+    was meant to last, so that a write into it counts as denied. ``displaces_writable`` is found out when entries are
+    sorted: another one at the same path would have been writable.
     """
 
     path: str
@@ -76,6 +77,7 @@ class MountEntry:
     execute: bool = False
     permissions: int = 0o755
     loses_writes: bool = False
+    displaces_writable: bool = False
 
     @property
     def refuses_writes(self) -> bool:
@@ -106,25 +108,42 @@ def without_aliases(path: str) -> str:
     return path
 
 
-def remaining(entries: Iterable[MountEntry]) -> tuple[dict[str, MountEntry], MountEntry | None]:
-    """Return the entries that systemd mounts, by path, and the first one at which the set-up of the unit fails."""
+@dataclass(frozen=True)
+class Remaining:
+    """What systemd really mounts, by path.
+
+    ``failure`` is the first entry at which the set-up of the unit fails. ``merged`` has read-only entries that took
+    the place of a writable one and then vanished in a read-only entry above: they are to blame for what is refused.
+    """
+
+    mounts: Mapping[str, MountEntry]
+    failure: MountEntry | None
+    merged: Mapping[str, MountEntry]
+
+
+def remaining(entries: Iterable[MountEntry]) -> Remaining:
+    """Return what is left of the entries after systemd's sorting and dropping."""
     kept: dict[str, MountEntry] = {}
+    merged: dict[str, MountEntry] = {}
     failure: MountEntry | None = None
     for entry in _without_duplicates(entries):
         above = _nearest_above(kept, entry.path)
         if above is not None and above.mode is Mode.INACCESSIBLE:
             continue
         if above is not None and entry.mode is above.mode and entry.mode in _DROPPED_BELOW_THEIR_LIKE:
+            if entry.displaces_writable:
+                merged[entry.path] = entry
             continue
         if above is not None and _is_missing(entry, above):
             if not (entry.ignore_missing or entry.mode is Mode.IMPLICIT_READ_WRITE or failure):
                 failure = entry
             continue
         kept[entry.path] = entry
-    return kept, failure
+    return Remaining(kept, failure, merged)
 
 
 _DROPPED_BELOW_THEIR_LIKE = frozenset({Mode.READ_ONLY, Mode.READ_WRITE, Mode.IMPLICIT_READ_WRITE})
+_WRITABLE = frozenset({Mode.READ_WRITE, Mode.IMPLICIT_READ_WRITE})
 
 
 def _without_duplicates(entries: Iterable[MountEntry]) -> list[MountEntry]:
@@ -141,6 +160,7 @@ def _without_duplicates(entries: Iterable[MountEntry]) -> list[MountEntry]:
             read_only=first.read_only or entry.read_only or entry.mode in {Mode.READ_ONLY, Mode.INACCESSIBLE},
             no_execute=first.no_execute or entry.no_execute or entry.mode is Mode.NO_EXECUTE,
             execute=first.execute or entry.execute or entry.mode is Mode.EXECUTE,
+            displaces_writable=first.displaces_writable or entry.mode in _WRITABLE,
         )
     return list(unique.values())
 

@@ -8,6 +8,7 @@ destination, RootDirectory= and its like, and mounts that the host adds later (t
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policy.behaviour import OK, Access, Fact, Mounted, PathPair, PathUse
@@ -18,6 +19,7 @@ from policy.sandbox.mount_entry import (
     HIDING,
     Mode,
     MountEntry,
+    Remaining,
     is_below,
     is_in_device_mount,
     parent_of,
@@ -42,7 +44,7 @@ class MountTable:
     processes: ProcessFiles = field(default_factory=ProcessFiles)
     separated_by: list[tuple[str, str]] = field(default_factory=list)
     entries: list[MountEntry] = field(default_factory=list)
-    _settled: tuple[dict[str, MountEntry], MountEntry | None] | None = None
+    _settled: Remaining | None = None
     _provided: frozenset[str] = frozenset()
 
     def separate(self, directive: str, setting: str) -> None:
@@ -60,20 +62,20 @@ class MountTable:
         return bool(self.separated_by)
 
     @property
-    def mounts(self) -> dict[str, MountEntry]:
+    def mounts(self) -> Mapping[str, MountEntry]:
         """The entries that are left after systemd's sorting and dropping, by path."""
-        return self._settle()[0]
+        return self._settle().mounts
 
     @property
     def failure(self) -> MountEntry | None:
         """The entry at which the set-up of the unit fails (status 226/NAMESPACE), if the table itself shows one."""
-        return self._settle()[1]
+        return self._settle().failure
 
-    def _settle(self) -> tuple[dict[str, MountEntry], MountEntry | None]:
+    def _settle(self) -> Remaining:
         if self._settled is None:
             self._settled = remaining(self.entries)
             self._provided = frozenset(
-                ancestor for path in self._settled[0] for ancestor in _ancestors(path) if ancestor != path
+                ancestor for path in self._settled.mounts for ancestor in _ancestors(path) if ancestor != path
             )
         return self._settled
 
@@ -154,7 +156,7 @@ class MountTable:
             entry = self.mounts[use.path]
             outcome = "EBUSY"
         if outcome != fact.outcome:
-            return self._blame(fact, entry, outcome)
+            return self._blame(fact, self._merged_into(entry, at), outcome)
         return self._judge_execution(fact, use)
 
     def _judge_link(self, fact: Fact, use: PathUse) -> Denial | None:
@@ -202,7 +204,7 @@ class MountTable:
         if source.path != target.path and not (is_link and target.refuses_writes):
             return self._blame_border(fact, source, target)
         if target.refuses_writes:
-            return self._blame(fact, target, EROFS)
+            return self._blame(fact, self._merged_into(target, parent_of(pair.target)), EROFS)
         busy = [] if is_link else [path for path in (pair.source, pair.target) if path in self.mounts]
         return self._blame(fact, self.mounts[busy[0]], "EBUSY") if busy and outcome in HAPPENED else None
 
@@ -218,6 +220,15 @@ class MountTable:
         """Blame the entry that lies deeper: without it both names would be on one mount more likely."""
         deeper = max(source, target, key=lambda entry: (bool(entry.directive), entry.path.count("/"), entry.path))
         return self._blame(fact, deeper, "EXDEV", f"{source.path} and {target.path} are two mounts")
+
+    def _merged_into(self, entry: MountEntry, path: str) -> MountEntry:
+        """Return the entry to blame: one that would be writable but for a directive that systemd merged into this."""
+        merged = self._settle().merged
+        while entry.mode is Mode.READ_ONLY and path not in {entry.path, "/"}:
+            if path in merged:
+                return merged[path]
+            path = parent_of(path)
+        return entry
 
     def _blame(self, fact: Fact, entry: MountEntry, outcome: str, note: str = "") -> Denial:
         blamed = (entry.directive, entry.setting) if entry.directive else self.separated_by[0]
