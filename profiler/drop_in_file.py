@@ -6,6 +6,8 @@ from pathlib import Path
 
 from policy import drop_in
 from policy.drop_in import DropIn, DropInError
+from policy.settings import unknown_directives
+from policy.shipped_host_facts import service_settings, table_version
 from profiler.errors import UsageError
 
 LARGEST = 4 * 1024 * 1024
@@ -25,3 +27,17 @@ def read_drop_in(path: Path) -> DropIn:
         return drop_in.parse(data, str(path))
     except DropInError as error:
         raise UsageError(str(error), hint="systemd.syntax(7) tells how unit files are written") from None
+
+
+def remarks(parsed: DropIn, systemd_version: int) -> list[str]:
+    """Return what the user should know of a drop-in before trusting a verdict on it, as lines."""
+    known = service_settings(systemd_version) if table_version(systemd_version) == systemd_version else frozenset()
+    problems = [*parsed.problems, *(parsed.unknown_settings(known) if known else ())]
+    lines = [f"warning: line {problem.line}: {problem.message}" for problem in problems]
+    if parsed.digest_matches() is False:
+        lines.append("note: the drop-in was changed since unit-tailor wrote it")
+    names = dict.fromkeys(name for name, _ in parsed.assignments if not known or name in known)
+    unjudged = [f"{name}=" for name in unknown_directives([(name, "") for name in names])]
+    if unjudged:
+        lines.append(f"note: not judged, because they take nothing away that is recorded: {' '.join(unjudged)}")
+    return lines

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.drop_in_for import drop_in_settings
-from policy.wording import denial_in_words
-
 from policy.decide import Decision, decide
 from policy.drop_in import DropIn, Setting
+from policy.drop_in_for import drop_in_settings
 from policy.host_facts import HostFacts
 from policy.service_profile import Profile
+from policy.wording import denial_in_words
 from profiler.errors import ExitCode, ToolError
 from profiler.version import VERSION
 
@@ -73,6 +72,8 @@ def header(profile: Profile, host: HostFacts) -> tuple[str, ...]:
     ]
     if known.unobserved:
         lines.append(f"not exercised while recording: {', '.join(known.unobserved)}")
+    if known.other_settings:
+        lines.append("the unit's own settings were changed between the recordings")
     if profile.is_partial:
         lines.append("made from a partial profile, by request")
     return tuple(lines)

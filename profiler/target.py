@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from policy.host_facts import HostFacts
-from policy.shipped_host_facts import for_version
-from profiler.errors import UsageError
+from policy.shipped_host_facts import for_version, shortcoming
 from profiler.host import read_host_facts
 from profiler.machine import Host
 
@@ -30,10 +29,11 @@ def target_option(command: Command) -> Command:
 
 
 def target(systemd: int | None) -> HostFacts:
-    """Return the facts of the target. Raises UsageError for a version that nothing is known of."""
-    if systemd is None:
-        return read_host_facts(Host())
-    try:
-        return for_version(systemd)
-    except ValueError as error:
-        raise UsageError(str(error), hint="leave out --systemd to use this machine's own") from None
+    """Return the facts of the target, from what is shipped if a version is named."""
+    return read_host_facts(Host()) if systemd is None else for_version(systemd)
+
+
+def target_remarks(systemd: int | None) -> list[str]:
+    """Return what is not exactly known of a version that the user named."""
+    words = shortcoming(systemd) if systemd is not None else ""
+    return [f"warning: {words}"] if words else []

@@ -11,7 +11,7 @@ from profiler.generation import generate
 from profiler.options import quiet_option
 from profiler.run import pasteable
 from profiler.service_options import force_option
-from profiler.target import target, target_option
+from profiler.target import target, target_option, target_remarks
 
 
 @click.command("generate")
@@ -31,6 +31,8 @@ def command(profile: Path, output: Path | None, force: bool, systemd: int | None
       unit-tailor generate nginx.profile -o nginx.conf
     """
     recorded = profile_file.read_profile(profile)
+    for line in target_remarks(systemd):
+        click.echo(line, err=True)
     generated = generate(recorded, target(systemd), accept_partial=accept_partial)
     if output is None:
         click.echo(generated.text, nl=False)

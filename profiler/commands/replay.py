@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from policy.replay import replay
-from policy.settings import unknown_directives
 from profiler import profile_file
-from profiler.drop_in_file import read_drop_in
+from profiler.drop_in_file import read_drop_in, remarks
 from profiler.errors import ExitCode
 from profiler.messages import denials_in_words, replay_summary
 from profiler.options import JsonStyle, json_option, quiet_option
 from profiler.replay_document import replay_document
 from profiler.run import pasteable
-from profiler.target import target, target_option
+from profiler.target import target, target_option, target_remarks
+from profiler.terminal import printable
 
 
 @click.command("replay")
@@ -35,15 +35,16 @@ def command(profile: Path, drop_in: Path, systemd: int | None, json_style: JsonS
     """
     recorded = profile_file.read_profile(profile)
     parsed = read_drop_in(drop_in)
-    replayed = replay(recorded, parsed.assignments, target(systemd))
+    host = target(systemd)
+    for line in (*target_remarks(systemd), *remarks(parsed, host.systemd_version)):
+        click.echo(printable(line), err=True)
+    replayed = replay(recorded, parsed.assignments, host)
     if json_style is not JsonStyle.OFF:
         click.echo(json_style.render(replay_document(replayed)))
     else:
         for line in denials_in_words(replayed.denials):
             click.echo(f"blocked: {line}")
         click.echo(replay_summary(replayed))
-    for name in unknown_directives(parsed.assignments):
-        click.echo(f"not judged: {name}= is not a directive that this model knows", err=True)
     if replayed.denials:
         return ExitCode.DOES_NOT_FIT
     unit = recorded.header.unit.name

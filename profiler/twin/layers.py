@@ -55,7 +55,7 @@ def ensure(packages: Sequence[str], announce: Callable[[str], AbstractContextMan
 def check_name(package: str) -> str:
     """Return the name if a package can have it, else raise UsageError."""
     if not PACKAGE.fullmatch(package):
-        raise UsageError(f"not the name of a package: {package!r}", hint="use names as apt-get knows them, as nginx")
+        raise UsageError(f"not the name of a package: {package!r}", hint="use the names that apt-get knows")
     return package
 
 
