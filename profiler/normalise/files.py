@@ -6,8 +6,7 @@ import stat
 
 from policy.behaviour import OK, Access, DeviceNodeMade, FileKind, PathPair, SpecialModeSet
 from profiler.normalise import arguments
-from profiler.normalise.objects import kind_of
-from profiler.normalise.owner import Owner
+from profiler.normalise.owner import Owner, kind_of
 from profiler.normalise.path_argument import PathArgument
 from profiler.normalise.path_uses import demand, name_changed, use
 from profiler.normalise.paths import Resolved

@@ -15,28 +15,15 @@ from typing import Protocol, TypeVar
 
 from policy.behaviour import FileKind
 from profiler.machine import Machine
+from profiler.normalise.baseline import Baseline
 from profiler.normalise.birth import birth_time
 from profiler.normalise.credentials import Credentials, Ids, capabilities_in
+from profiler.normalise.owner import kind_of
 
 _Answer = TypeVar("_Answer")
 
 HEADER_SIZE = 4096
 """Bytes of a program that are read to find its interpreter."""
-
-_KINDS = {
-    stat.S_IFREG: FileKind.REGULAR,
-    stat.S_IFDIR: FileKind.DIRECTORY,
-    stat.S_IFLNK: FileKind.SYMLINK,
-    stat.S_IFCHR: FileKind.CHARACTER,
-    stat.S_IFBLK: FileKind.BLOCK,
-    stat.S_IFIFO: FileKind.FIFO,
-    stat.S_IFSOCK: FileKind.SOCKET,
-}
-
-
-def kind_of(mode: int) -> FileKind:
-    """Return the type in an st_mode."""
-    return _KINDS.get(stat.S_IFMT(mode), FileKind.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -98,6 +85,9 @@ class ObjectView(Protocol):
 
     def setting(self, name: str, otherwise: int) -> int:
         """Return a number below /proc/sys."""
+
+    def baseline(self) -> Baseline:
+        """Return what stands on the machine now, before a recording; takes up to some seconds."""
 
 
 class MachineObjects:
@@ -168,6 +158,10 @@ class MachineObjects:
                 return int(file.read(64))
         except (OSError, ValueError):
             return otherwise
+
+    def baseline(self) -> Baseline:
+        """Return what stands on the machine now, see ``ObjectView``."""
+        return Baseline.of(self._root)
 
     def _read(self, pid: int, name: str) -> bytes:
         try:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 
 from policy.behaviour import FileKind
-from profiler.normalise.objects import kind_of
+
+_KINDS = {
+    stat.S_IFREG: FileKind.REGULAR,
+    stat.S_IFDIR: FileKind.DIRECTORY,
+    stat.S_IFLNK: FileKind.SYMLINK,
+    stat.S_IFCHR: FileKind.CHARACTER,
+    stat.S_IFBLK: FileKind.BLOCK,
+    stat.S_IFIFO: FileKind.FIFO,
+    stat.S_IFSOCK: FileKind.SOCKET,
+}
+
+
+def kind_of(mode: int) -> FileKind:
+    """Return the type in an st_mode."""
+    return _KINDS.get(stat.S_IFMT(mode), FileKind.UNKNOWN)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Directories:
     current: bytes | None = None
     root: bytes = b"/"
     umask: int = 0o022
+    moved: bytes | None = None  # a mount that was moved to /: changing the root to it makes it the namespace's own root
 
 
 @dataclass

@@ -44,7 +44,7 @@ class Normaliser:
         """Begin a recording of ``scope`` at ``started`` (seconds since the epoch).
 
         ``phase_at`` says in which part of the service's life a moment lies. ``baseline`` is what stood on the machine
-        before; without it more is unknown, and answered generously.
+        before; without it the machine is looked at now, which takes up to some seconds.
         """
         self._scope = scope
         self._objects = objects
@@ -54,7 +54,7 @@ class Normaliser:
             objects,
             self._processes,
             paths,
-            Ownership(objects, paths, baseline or Baseline(), started),
+            Ownership(objects, paths, objects.baseline() if baseline is None else baseline, started),
             started,
             phase_at,
         )
@@ -274,7 +274,10 @@ class Normaliser:
     def _name(self, sighting: Sighting) -> None:
         place = executions.program_place(sighting)
         if place is not None:
-            name = os.fsdecode(name_of(place.real))
+            spelled = next(
+                (value for value in sighting.call.arguments if isinstance(value, bytes) and value), place.real
+            )
+            name = os.fsdecode(name_of(spelled))
             sighting.process.program = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
             sighting.process.executable = place.real
 

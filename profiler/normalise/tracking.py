@@ -9,6 +9,7 @@ from profiler.normalise import arguments
 from profiler.normalise.credentials import ALL, NONE
 from profiler.normalise.namespaces import kinds
 from profiler.normalise.network import kind_of_socket
+from profiler.normalise.processes import Directories
 from profiler.normalise.sighting import Handler, Sighting
 from profiler.recorders.base import RawCall
 
@@ -54,20 +55,37 @@ def _changed_directory(sighting: Sighting) -> None:
 @tracks("chroot")
 def _changed_root(sighting: Sighting) -> None:
     place = sighting.place(None, 0)
-    if place is not None:
-        sighting.process.directories.root = place.real
+    directories = sighting.process.directories
+    if place is not None and place.real == directories.moved:
+        _new_top(directories, place.real)
+    elif place is not None:
+        directories.root = place.real
+
+
+@tracks("mount")
+def _mounted(sighting: Sighting) -> None:
+    # As systemd changes to a service's own mount namespace: mount(root, "/", MS_MOVE), chroot(".") (mount_move_root()).
+    target = sighting.place(None, 1)
+    source = sighting.place(None, 0)
+    if "MS_MOVE" in arguments.flags(sighting.argument(3)) and source is not None and target is not None:
+        sighting.process.directories.moved = source.real if target.real == b"/" else None
 
 
 @tracks("pivot_root")
 def _pivoted(sighting: Sighting) -> None:
-    # The new root is the namespace's own: paths that the tracer shows have no prefix from now on.
-    directories = sighting.process.directories
     place = sighting.place(None, 0)
-    if place is None:
-        return
+    if place is not None:
+        _new_top(sighting.process.directories, place.real)
+
+
+def _new_top(directories: Directories, top: bytes) -> None:
+    # The new root is the namespace's own: paths that the tracer shows have no prefix from now on.
+    current = directories.current
     directories.root = b"/"
-    inside = directories.current is not None and directories.current.startswith(place.real)
-    directories.current = (directories.current or b"")[len(place.real) :] or b"/" if inside else None
+    directories.moved = None
+    if current is not None:
+        inside = current == top or current.startswith(top.rstrip(b"/") + b"/")
+        directories.current = current[len(top.rstrip(b"/")) :] or b"/" if inside else None
 
 
 @tracks("umask")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from profiler.normalise.baseline import Baseline
 from profiler.normalise.objects import ObjectStatus, ProcessStatus
 from profiler.recorders.base import Descriptor, RawCall, Symbol, Value
 
@@ -47,6 +48,9 @@ class BareMachine:
 
     def hard_limits(self, pid: int) -> dict[str, int]:
         return dict(self.limits)
+
+    def baseline(self) -> Baseline:
+        return Baseline()
 
     def setting(self, name: str, otherwise: int) -> int:
         return otherwise

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from policy.behaviour import Access, CapabilityUsed, Fact, Mounted, NamespaceUsed, PathUse, Phase
+from policy.behaviour import Access, CapabilityUsed, Fact, FileKind, Mounted, NamespaceUsed, PathUse, Phase
 from policy.unit_settings import ExecLine
 from profiler.machine import Machine
 from profiler.normalise.attribution import Scope
@@ -30,7 +30,7 @@ PrivateTmp=yes
 RuntimeDirectory=probe
 WorkingDirectory=/etc
 ExecStartPre=+/bin/sh -c 'cat /etc/hostname; chown daemon /run/probe'
-ExecStart=/bin/sh -c 'echo x > /tmp/own; cat passwd; systemd-notify --ready; \\
+ExecStart=/bin/sh -c 'echo x > /tmp/own; rm /tmp/own; cat passwd; systemd-notify --ready; \\
  trap "cat /etc/reloaded" HUP; while :; do sleep 0.2; done'
 ExecReload=/bin/kill -HUP $MAINPID
 ExecStopPost=/bin/sh -c 'test -e /run/probe/x'
@@ -124,3 +124,18 @@ def test_credentials_that_systemd_gave(facts: tuple[Fact, ...]) -> None:
 
 def test_private_tmp_is_the_services_own(facts: tuple[Fact, ...]) -> None:
     assert uses(facts, "/tmp/own", Access.CREATE) == {("ExecStart", Phase.START_UP, 1, "ok")}
+    deleted = {
+        fact.behaviour for fact in facts if isinstance(fact.behaviour, PathUse) and fact.behaviour.path == "/tmp/own"
+    }
+    assert {use.created_by_service for use in deleted if use.access is Access.DELETE} == {True}
+
+
+def test_the_services_own_mount_namespace_is_looked_into(facts: tuple[Fact, ...]) -> None:
+    """What was called by a path and what was opened are the same objects there, and can be looked at."""
+    executed = {
+        (fact.behaviour.path, fact.behaviour.kind, fact.behaviour.through)
+        for fact in facts
+        if isinstance(fact.behaviour, PathUse) and fact.behaviour.access is Access.EXECUTE
+    }
+    assert ("/usr/bin/dash", FileKind.REGULAR, "/bin/sh") in executed
+    assert {kind for _, kind, _ in executed} == {FileKind.REGULAR}
