@@ -32,11 +32,31 @@ from policy.settings import build_sandbox, parse_settings
 from policy.unit_settings import UnitSettings
 from tests.policy.services import HOST, pool, profile
 
-OURS = """
-ProtectSystem PrivateMounts ReadWritePaths ReadOnlyPaths InaccessiblePaths NoExecPaths ExecPaths TemporaryFileSystem
-BindPaths BindReadOnlyPaths PrivateTmp ProtectHome ProtectKernelTunables ProtectKernelModules ProtectKernelLogs
-ProtectControlGroups ProtectProc ProcSubset ProtectClock ProtectHostname PrivateDevices DevicePolicy DeviceAllow
-""".split()
+OURS = [
+    "ProtectSystem",
+    "PrivateMounts",
+    "ReadWritePaths",
+    "ReadOnlyPaths",
+    "InaccessiblePaths",
+    "NoExecPaths",
+    "ExecPaths",
+    "TemporaryFileSystem",
+    "BindPaths",
+    "BindReadOnlyPaths",
+    "PrivateTmp",
+    "ProtectHome",
+    "ProtectKernelTunables",
+    "ProtectKernelModules",
+    "ProtectKernelLogs",
+    "ProtectControlGroups",
+    "ProtectProc",
+    "ProcSubset",
+    "ProtectClock",
+    "ProtectHostname",
+    "PrivateDevices",
+    "DevicePolicy",
+    "DeviceAllow",
+]
 VERSIONS = (245, 252, 257, 262)
 UNIT = UnitSettings("a@b.service")
 
