@@ -32,31 +32,8 @@ from policy.settings import build_sandbox, parse_settings
 from policy.unit_settings import UnitSettings
 from tests.policy.services import HOST, pool, profile
 
-OURS = [
-    "ProtectSystem",
-    "PrivateMounts",
-    "ReadWritePaths",
-    "ReadOnlyPaths",
-    "InaccessiblePaths",
-    "NoExecPaths",
-    "ExecPaths",
-    "TemporaryFileSystem",
-    "BindPaths",
-    "BindReadOnlyPaths",
-    "PrivateTmp",
-    "ProtectHome",
-    "ProtectKernelTunables",
-    "ProtectKernelModules",
-    "ProtectKernelLogs",
-    "ProtectControlGroups",
-    "ProtectProc",
-    "ProcSubset",
-    "ProtectClock",
-    "ProtectHostname",
-    "PrivateDevices",
-    "DevicePolicy",
-    "DeviceAllow",
-]
+_MODULES = ("paths", "bind_paths", "temporary", "home", "kernel", "devices")
+OURS = [name for name, kind in all_directives().items() if kind.__module__.rpartition(".")[2] in _MODULES]
 VERSIONS = (245, 252, 257, 262)
 UNIT = UnitSettings("a@b.service")
 
@@ -164,9 +141,13 @@ def test_specifiers_are_expanded_for_the_unit() -> None:
     for path in ("/srv/b/x", "/srv/50%/x", "/var/lib/a/x"):
         assert judge(lines, Fact(PathUse(path, Access.CREATE))) is None, path
     assert judge(lines, Fact(PathUse("/srv/%Z/x", Access.CREATE))) is not None
-    lines = parse("ReadWritePaths", "/srv/%i /srv/50%% -%S/a").values()
-    assert lines == ("", '"/srv/%i"', '"/srv/50%%"', '-"%S/a"')
-    assert parse("ReadWritePaths", *lines).values() == lines
+    values = parse("ReadWritePaths", "/srv/%i /srv/50%% -%S/a").values()
+    assert values == ("", '"/srv/%i"', '"/srv/50%%"', '-"%S/a"')
+    assert parse("ReadWritePaths", *values).values() == values
+
+
+def test_the_section_is_complete() -> None:
+    assert len(OURS) == 23
 
 
 _paths = st.text(alphabet="ab %:\\\"'-+é", min_size=1, max_size=6).map(lambda text: f"/srv/{text}")
