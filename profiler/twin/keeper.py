@@ -72,6 +72,9 @@ class Keeper:
             work(self)
         except ToolError as error:
             self.answer(Report.of(error))
+        except OSError as error:
+            failure = states.fault_of(error)
+            self.answer(Report.of(failure) if failure else Report(Outcome.BUG, output=traceback.format_exc()))
         except Exception:
             self.answer(Report(Outcome.BUG, output=traceback.format_exc()))
 

@@ -91,13 +91,18 @@ def begin(record: Record, job: Job, extra_environment: Mapping[str, str] | None 
 
     Raises UsageError if there is a twin of that name, ToolError if the keeper cannot be started.
     """
-    claim = state.claim(record.name)
+    try:
+        claim = state.claim(record.name)
+    except OSError as error:
+        raise state.fault_of(error) or error from None
     try:
         record.write(claim.directory)
         keeper = KeeperProcess(replace(job, directory=claim.directory, lock=claim.lock), record.name, extra_environment)
-    except BaseException:
+    except BaseException as error:
         os.close(claim.lock)
         dismantle_if_dead(claim.directory)
+        if isinstance(error, OSError) and (fault := state.fault_of(error)) is not None:
+            raise fault from None
         raise
     os.close(claim.lock)
     return keeper

@@ -18,13 +18,16 @@ from profiler.twin import kernel_calls
 from profiler.twin.host_mounts import MADE_AFRESH, HostTrees, Tree, is_below
 from profiler.twin.kernel_calls import MountFlag
 
+ONE_DEVICE = "xino=on"
+"""Files of different layers have one st_dev, as on a real disk, and inode numbers that are unique."""
+
 UPPER, WORK = "upper", "work"
 OPAQUE = "trusted.overlay.opaque"
 
 SMALL_FILE = 1 << 20
 """Up to this size (bytes) a file that is a mount of its own, as a container's /etc/hosts, is copied."""
 
-OPTIONS = "redirect_dir=on,xino=on,volatile"
+OPTIONS = "redirect_dir=on,volatile"
 """Renaming a directory of the host works as on a real disk; fsync(2) costs nothing, as nothing needs to survive."""
 
 
@@ -156,6 +159,7 @@ def _mount_overlay(tree: Tree, layers: Sequence[Path], workspace: Workspace) -> 
             f"upperdir={escape(str(upper))}",
             f"workdir={escape(str(work))}",
             OPTIONS,
+            *([ONE_DEVICE] if upper.stat().st_dev != base.stat().st_dev else []),
         ]
     )
     target = str(workspace.merged) + tree.target.rstrip("/")

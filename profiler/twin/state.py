@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -72,6 +73,26 @@ def read_record(directory: Path) -> Record | None:
         return Record(**found)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+FAULTS_OF_THE_MACHINE = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room in the quota",
+    errno.EROFS: f"set {VARIABLE} to a directory that can be written",
+    errno.EIO: "see what the kernel says: dmesg | tail",
+    errno.ENOMEM: "free some memory, or take other twins down: unit-tailor twin list",
+    errno.EMFILE: "raise the limit of open files: ulimit -n",
+    errno.ENFILE: "raise the limit of open files: sysctl fs.file-max",
+}
+"""Errors of the kernel that are no fault of this program, and what to do about them."""
+
+
+def fault_of(error: OSError) -> ToolError | None:
+    """Return what to tell the user if the machine is at fault; None for a bug of ours."""
+    hint = FAULTS_OF_THE_MACHINE.get(error.errno or 0)
+    if hint is None:
+        return None
+    return ToolError(f"cannot make {error.filename or 'a twin'}: {error.strerror}", hint=hint)
 
 
 @dataclass(frozen=True)

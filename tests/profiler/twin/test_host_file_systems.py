@@ -195,6 +195,23 @@ def test_under_a_running_systemd_it_lives_in_a_scope_of_its_own(fresh_twin: twin
     assert fresh_twin.run(["systemctl", "--failed", "--plain", "--no-legend"]).stdout == ""
 
 
+@pytest.mark.parametrize("room", ["", "dd if=/dev/zero of=state/filler bs=4k status=none || true"])
+def test_a_full_disk_is_one_clear_error(playground: Path, room: str) -> None:
+    answer = on_such_a_host(
+        playground,
+        f"mkdir state; mount -t tmpfs -o mode=0700,size=8k tmpfs state; mkdir -m 700 state/twins state/layers; {room}",
+        """
+        try:
+            twin.up()
+        except ToolError as error:
+            print(json.dumps(dict(message=error.message, hint=error.hint, left=[str(p) for p in twin.present()])))
+        """,
+    )
+    assert "No space left on device" in answer["message"]
+    assert answer["hint"] == "make room on the disk"
+    assert answer["left"] == []
+
+
 def test_without_cgroups_there_is_one_clear_error(playground: Path) -> None:
     answer = on_such_a_host(
         playground,
