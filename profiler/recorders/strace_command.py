@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from profiler.errors import ToolError
+from profiler.errors import PermissionRefused, ToolError
 from profiler.machine import Machine
 from profiler.recorders.base import Availability
 
@@ -36,6 +37,7 @@ _ARCHITECTURES = {
     "i686": "x86",
 }
 _CAP_SYS_PTRACE = 19  # linux/capability.h
+_SUDO = "run it with sudo; in a container, start the container with --cap-add SYS_PTRACE"
 
 
 def arguments(output: str) -> list[str]:
@@ -61,6 +63,34 @@ def arguments(output: str) -> list[str]:
 def native_architecture() -> str:
     """Return this machine's architecture as systemd spells it."""
     return _ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def tracers(machine: Machine, pid: int) -> list[int]:
+    """Return the tracer of each thread of a process (0: none) by the machine's own ids; empty if it is gone."""
+    found = []
+    for status in machine.path(f"/proc/{pid}/task").glob("*/status"):
+        with contextlib.suppress(OSError):  # the thread has just ended
+            line = next(line for line in status.read_text().splitlines() if line.startswith("TracerPid:"))
+            found.append(int(line.split()[1]))
+    return found
+
+
+def refuse_traced(machine: Machine, pids: Sequence[int]) -> None:
+    """Raise ToolError for a process that is gone or that somebody traces: a process has one tracer (ptrace(2))."""
+    for pid in pids:
+        try:
+            found = tracers(machine, pid)
+        except PermissionError:
+            raise PermissionRefused(
+                f"may not look at process {pid} of {machine.name}: permission denied", hint=_SUDO
+            ) from None
+        if not found:
+            raise ToolError(f"cannot trace process {pid} of {machine.name}: no such process")
+        if any(found):
+            raise ToolError(
+                f"cannot trace process {pid} of {machine.name}: process {max(found)} traces it already",
+                hint="end that debugger or tracer first",
+            )
 
 
 def availability(machine: Machine, pids: Sequence[int] = (1,)) -> Availability:
@@ -110,11 +140,7 @@ def _capable(_: Machine) -> Availability:
     match = re.search(r"^CapEff:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
     if match is not None and int(match[1], 16) >> _CAP_SYS_PTRACE & 1:
         return Availability(True)
-    return Availability(
-        False,
-        "this process lacks CAP_SYS_PTRACE, so it cannot trace the processes of others",
-        "run it with sudo; in a container, start the container with --cap-add SYS_PTRACE",
-    )
+    return Availability(False, "this process lacks CAP_SYS_PTRACE, so it cannot trace the processes of others", _SUDO)
 
 
 def _traces(machine: Machine) -> Availability:

@@ -50,6 +50,8 @@ _ENDED = re.compile(
 _SIGNAL = re.compile(_HEAD + rb"--- (?:stopped by )?[A-Z0-9_+]+(?: \{.*\})? ---\n\Z")
 _MODE = re.compile(_HEAD + rb"\[ Process PID=[0-9]+ runs in ([A-Za-z0-9 -]+) mode\. \]\n\Z")
 
+_CUT = re.compile(_HEAD + _NAME + rb"\(")
+
 _UNFINISHED = b" <unfinished ...>"  # in front of ") = ?" when a process died, or execve ended a thread, inside a call
 _UNKNOWN_NAME = b"???"  # the process was gone before the tracer could read which call it was entering
 _FORKS = (b"clone", b"clone3", b"fork", b"vfork")
@@ -99,6 +101,7 @@ class LineReader:
         self._architectures: dict[int, str] = {}  # of each thread that was seen and has not ended
         self._inherited: dict[int, str] = {}  # of each new thread that was not seen yet
         self._names: dict[bytes, tuple[str, bool]] = {}
+        self._cut = b""  # the last line, if it has no end
 
     @property
     def running(self) -> frozenset[int]:
@@ -121,8 +124,20 @@ class LineReader:
             if name != _UNKNOWN_NAME:
                 yield self._call(pid, float(time), name, text, result)
 
-    def finish(self) -> Iterator[RawEvent]:
-        """Yield the calls that never returned, with no result: the recording ended while they were blocked."""
+    def finish(self, *, detached: bool = False) -> Iterator[RawEvent]:
+        """Yield the calls that never returned, with no result: the recording ended while they were blocked.
+
+        strace prints a call in two pieces, so when it is ended (``detached``) the last line may lack its end; without
+        that, a line cut short is a loss. Its call is delivered by its name alone.
+        """
+        if self._cut:
+            match = _CUT.match(self._cut)
+            if match is not None and match[3] != _UNKNOWN_NAME:
+                yield from self._never_returned(int(match[1]))
+                yield self._call(int(match[1]), float(match[2]), match[3], None, _NO_RESULT)
+            if match is None or not detached:
+                self.losses.add(CUT_LINE, _sample(self._cut))
+            self._cut = b""
         for pid in list(self._begun):
             yield from self._never_returned(pid)
 
@@ -144,8 +159,10 @@ class LineReader:
             if begun is not None:
                 self._begun[int(match[1])] = begun._replace(text=begun.text + match[4])
         elif not _SIGNAL.match(line):
-            kind = UNREADABLE_LINE if line.endswith(b"\n") else CUT_LINE
-            self.losses.add(kind, _sample(line))
+            if line.endswith(b"\n"):
+                self.losses.add(UNREADABLE_LINE, _sample(line))
+            else:
+                self._cut = line
 
     def _resumed(self, match: re.Match[bytes]) -> Iterator[RawEvent]:
         thread, time, name, text, *result = match.groups()

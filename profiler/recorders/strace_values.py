@@ -46,7 +46,7 @@ _ATOM_TEXT = rb"""(?:
     | (?P<decimal>-?[0-9]{1,40})
     | (?P<null>NULL\b)
     | (?P<swapped>hton[sl]\((?P<plain>[0-9]{1,20}|0x[0-9a-f]{1,20})\))
-    | (?P<address>inet_addr\("(?P<dotted>[0-9.]+)"\))
+    | (?P<address>inet_addr\("(?P<dotted>(?:\\x[0-9a-f]{2})+|[0-9.]+)"\))
     | (?P<symbol>[A-Za-z_?][A-Za-z0-9_?]*(?:\|[A-Za-z0-9_?]+)*)
     | (?P<abstract>@"(?P<name>(?:\\x[0-9a-f]{2})*)")
     | (?P<rest>\.\.\.)
@@ -58,7 +58,8 @@ _ITEM = re.compile(
 )
 _COMMENT = re.compile(rb"(?: ?/\*.*?\*/)+")
 _NAME = re.compile(rb"([A-Za-z_][A-Za-z0-9_.]*|\[[A-Z0-9_]+\])=(?!=)")
-_INET_PTON = re.compile(rb"inet_pton\(AF_INET6?, \"([0-9a-fA-F.:]+)\"(?:, &([a-z0-9_]+))?\)")
+# Addresses are text from inet_ntop(3): some decoders print them in hexadecimal like all strings, some plainly.
+_INET_PTON = re.compile(rb"inet_pton\(AF_INET6?, \"((?:\\x[0-9a-f]{2})+|[0-9a-fA-F.:]+)\"(?:, &([a-z0-9_]+))?\)")
 _OPERATOR = re.compile(rb" [&|=!<>*+-]")
 # Runs of an expression without brackets and commas. Inside its parentheses there may be strings, which decoders such as
 # if_nametoindex("lo") may print as plain text, but without a backslash.
@@ -134,7 +135,7 @@ def _item(text: bytes, position: int, depth: int) -> tuple[bytes | None, Value, 
         return name, TRUNCATED, comment.end()
     inet = _INET_PTON.match(text, position) if text.startswith(b"inet_pton", position) else None
     if inet is not None:
-        return name or inet.group(2), inet.group(1), inet.end()
+        return name or inet.group(2), _address(inet.group(1)), inet.end()
     value, position = _value(text, position, depth)
     if text.startswith(b" => ", position):
         written, position = _value(text, position + 4, depth)
@@ -181,6 +182,10 @@ def _struct(values: list[Value], named: dict[str, Value]) -> Struct:
     return Struct({**{str(index): value for index, value in enumerate(values)}, **named})
 
 
+def _address(text: bytes) -> bytes:
+    return _unhex(text) if text.startswith(b"\\") else text
+
+
 def _unhex(digits: bytes) -> bytes:
     return unhexlify(digits.replace(b"\\x", b""))
 
@@ -207,7 +212,7 @@ _MEANING: dict[str, Callable[[re.Match[bytes]], Value]] = {
     "decimal": lambda match: int(match["decimal"]),
     "null": lambda _: None,
     "swapped": lambda match: int(match["plain"], 0),
-    "address": lambda match: match["dotted"],
+    "address": lambda match: _address(match["dotted"]),
     "symbol": lambda match: _symbol(match["symbol"]),
     "abstract": lambda match: b"\0" + _unhex(match["name"]),
     "rest": lambda _: TRUNCATED,

@@ -54,6 +54,10 @@ SHAPES: list[tuple[bytes, tuple[Value, ...]]] = [
         (Struct({"sa_family": Symbol("AF_INET"), "sin_port": 80, "sin_addr": b"127.0.0.1"}), 16),
     ),
     (
+        b"{sin_addr=inet_addr(" + quoted(b"1.2.3.4") + b"), inet_pton(AF_INET6, " + quoted(b"::1") + b", &sin6_addr)}",
+        (Struct({"sin_addr": b"1.2.3.4", "sin6_addr": b"::1"}),),
+    ),
+    (
         b"{sa_family=AF_INET6, sin6_port=htons(53), sin6_flowinfo=htonl(0), "
         b'inet_pton(AF_INET6, "::1", &sin6_addr), sin6_scope_id=0}, 28',
         (

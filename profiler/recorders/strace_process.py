@@ -1,0 +1,127 @@
+"""Starting and ending strace: attached to processes of a machine, or with a command as its child.
+
+strace never outlives us, and what it traced goes on: the kernel kills it when the thread that started it ends. A fork
+forgets that, hence it is asked for twice: for nsenter, which leads into a twin, and for strace inside of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from profiler import run
+from profiler.machine import Machine
+from profiler.recorders import strace_command
+
+PIPE_BYTES = 1 << 20
+"""The size of the pipe and of one reading: the most that a pipe holds without privileges (proc(5), pipe-max-size)."""
+
+# Asked to end, strace waits for each process to stop, and for ever for one inside vfork() whose child it holds itself.
+# Killed after this time it is as good: the kernel lets all of them go.
+_DETACH_SECONDS = 1.0
+_COMMAND_SECONDS = 30.0  # for a command to end when asked to
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+def attach(machine: Machine, pids: Sequence[int]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start strace on these processes; return it, with its messages as ``stderr``, and the stream of the trace.
+
+    It is not attached yet when this returns.
+    """
+    reading, writing = os.pipe()
+    with contextlib.suppress(OSError):  # a user's pipes may have used up their share; it only smooths bursts
+        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    stream = os.fdopen(reading, "rb", buffering=PIPE_BYTES)
+    try:
+        traced = [word for pid in pids for word in ("-p", str(pid))]
+        inside = [*_DIES_WITH_US, *strace_command.arguments("/proc/self/fd/1"), *traced]
+        return run.start([*_DIES_WITH_US, *machine.command(inside)], stdout=writing), stream
+    except BaseException:
+        stream.close()
+        raise
+    finally:
+        os.close(writing)
+
+
+def start_command(machine: Machine, command: Sequence[str]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start a command under strace, with our streams and environment; return strace and the stream of the trace."""
+    with _fifo(machine) as (stream, inside):
+        arguments = [*_DIES_WITH_US, *strace_command.arguments(inside), "--", *command]
+        process = run.start(
+            [*_DIES_WITH_US, *machine.command(arguments)],
+            stdin=0,
+            stdout=1,
+            stderr=2,
+            extra_environment=dict(os.environ),
+            new_session=False,
+        )
+        _wait_for_writer(stream.fileno(), process)
+    return process, stream
+
+
+def end(process: subprocess.Popen[bytes], *, command: bool, gently: bool = True) -> bool:
+    """End strace, or the ``command`` that it runs, and wait for it; return whether it ended by itself when asked to."""
+    tracer = _tracer(process)
+    if tracer is not None and gently:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for target in tracer.children() if command else [tracer]:
+                target.send_signal(signal.SIGTERM if command else signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_COMMAND_SECONDS if command else _DETACH_SECONDS)
+            return True
+    started = psutil.Process(process.pid)
+    family = [*started.children(recursive=True), started]
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.wait()
+    psutil.wait_procs(family, timeout=_COMMAND_SECONDS)  # until then, strace still holds what it traced
+    return False
+
+
+def _tracer(process: subprocess.Popen[bytes]) -> psutil.Process | None:
+    # strace itself: what we started may be nsenter, which must not get the signal, because strace dies with it.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(process.pid)
+        for member in (started, *started.children(recursive=True)):
+            if member.name() == "strace":
+                return member
+    return None
+
+
+@contextlib.contextmanager
+def _fifo(machine: Machine) -> Iterator[tuple[IO[bytes], str]]:
+    # The reading end of a FIFO and its path in the machine, while it has a name. (The descriptor of a pipe, handed to
+    # strace, would be inherited by the command.) The reading end stays open unless there is an error.
+    directory = Path(tempfile.mkdtemp(prefix="unit-tailor-trace-", dir=machine.path("/tmp")))
+    try:
+        os.mkfifo(directory / "trace", 0o600)
+        reading = os.open(directory / "trace", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        stream = os.fdopen(reading, "rb", buffering=PIPE_BYTES)
+        try:
+            yield stream, f"/tmp/{directory.name}/trace"
+        except BaseException:
+            stream.close()
+            raise
+        os.set_blocking(reading, True)
+    finally:
+        shutil.rmtree(directory)
+
+
+def _wait_for_writer(fifo: int, process: subprocess.Popen[bytes]) -> None:
+    # Until strace has opened the FIFO and written to it, or has ended without doing so; then reading ends by itself.
+    poller = select.poll()
+    poller.register(fifo, select.POLLIN)
+    while not poller.poll(100) and process.poll() is None:
+        pass
