@@ -64,7 +64,7 @@ def _explanation(
         choice.chosen.values(),
         _status(choice, evidence),
         choice.forced_by,
-        tuple(_exception(element, choice.chosen, chosen, facts, evidence) for element in choice.chosen.elements()),
+        _exceptions(choice.chosen, chosen, facts, evidence),
     )
 
 
@@ -76,11 +76,30 @@ def _status(choice: Choice, evidence: Evidence) -> Status:
     return Status.LEFT if choice.forced_by else Status.ALREADY_THERE
 
 
-def _exception(
+def _exceptions(
+    directive: Directive, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
+) -> tuple[Kept, ...]:
+    elements = directive.elements()
+    if not elements:
+        return ()
+    bare = directive
+    for element in elements:
+        bare = bare.without(element)
+    # Only what needs any of them can need one of them.
+    concerned = _denied(bare, chosen, facts, evidence)
+    return tuple(_kept(element, directive, chosen, concerned, evidence) for element in elements)
+
+
+def _kept(
     element: str, directive: Directive, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
 ) -> Kept:
-    name = type(directive).__name__
-    without = build_sandbox({**chosen, name: directive.without(element)}, evidence.host, evidence.unit)
-    needed_by = [fact for fact in facts if without.judge(fact) is not None]
+    needed_by = _denied(directive.without(element), chosen, facts, evidence)
     needed_by.sort(key=lambda fact: (not fact.succeeded, fact.known is Known.INFERRED, fact.exec_line != "ExecStart"))
     return Kept(element, tuple(needed_by), "" if needed_by else directive.kept_because(element, evidence))
+
+
+def _denied(
+    directive: Directive, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
+) -> list[Fact]:
+    sandbox = build_sandbox({**chosen, type(directive).__name__: directive}, evidence.host, evidence.unit)
+    return [fact for fact in facts if sandbox.judge(fact) is not None]

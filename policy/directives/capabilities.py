@@ -117,7 +117,7 @@ def needed(evidence: Evidence) -> frozenset[str]:
 
 
 def used(evidence: Evidence) -> frozenset[str]:
-    """Return the capabilities that decided something; one that was refused was not there (hard case: asked for)."""
+    """Return the capabilities that decided something; one that was asked for and refused was not there."""
     return frozenset(
         fact.behaviour.capability
         for fact in evidence.confined(CapabilityUsed)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from policy.capability_names import CAPABILITIES
-from policy.directives.base import Directive, all_directives
+from policy.directives.base import Directive, Evidence, all_directives
 from policy.directives.capabilities import AmbientCapabilities, CapabilityBoundingSet
 from policy.directives.choice import Choice
 from policy.directives.identity import UMask
@@ -21,6 +21,7 @@ from policy.host_facts import HostFacts
 from profiler.host import read_host_facts
 from profiler.machine import Host
 from tests import systemd_reading
+from tests.policy.services import web_server
 from tests.requirements import require
 
 UNITS = 250
@@ -135,6 +136,14 @@ def test_system_call_filters(host: HostFacts) -> None:
         if shown:
             assert read.calls is not None
             assert shown.startswith("~") != read.calls.allow_list, lines
+
+
+def test_proposed_filters_are_read_as_they_are_meant(host: HostFacts) -> None:
+    recorded = web_server()
+    forms = list(SystemCallFilter.candidates(Evidence(recorded.facts, host, recorded.header.unit)))
+    among = loadable(host)
+    for form, values in zip(forms, dumped("SystemCallFilter", [form.values() for form in forms]), strict=True):
+        assert set(values[0].removeprefix("~").split()) == shown_list(form, among)
 
 
 def test_error_numbers(host: HostFacts) -> None:
