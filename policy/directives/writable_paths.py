@@ -47,6 +47,9 @@ OWN_TREES = (
 VOLATILE_TREE = "/run"
 """Empty after a boot, so a directory that a service makes if it is missing will be missing (file-hierarchy(7))."""
 
+ALWAYS_THERE = frozenset({"/etc", "/run", "/tmp", "/usr", "/var", "/var/cache", "/var/lib", "/var/log", "/var/tmp"})
+"""Directories that no running system lacks."""
+
 PROVIDED_AT_BOOT = ("/run/dbus", "/run/lock", "/run/systemd", "/run/udev", "/run/user")
 """What is in /run before any service starts."""
 
@@ -157,7 +160,7 @@ class _Search:
             denial = table.judge(fact)
             if denial is not None and denial.directive in {protection, _NAME}:
                 place = _expressible(self._place(fact))
-                places.append((place, not _happened(fact)))
+                places.append((place, not (_happened(fact) or place in ALWAYS_THERE)))
         return places + [(parent_of(path), False) for path in self.volatile if table.read_only(parent_of(path))]
 
     def _place(self, fact: Fact) -> str:

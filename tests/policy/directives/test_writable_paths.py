@@ -128,6 +128,7 @@ def test_directories_that_systemd_makes_need_no_entry() -> None:
 def test_failures_that_would_change_are_covered_where_the_directory_exists() -> None:
     """T6: unlink of a missing name is EROFS on a read-only mount."""
     assert writable([use("/srv/a/stale", Access.DELETE, "ENOENT")]) == ("-/srv/a",)
+    assert writable([use("/run/stale.pid", Access.DELETE, "ENOENT")]) == ("/run",)
     assert writable([use("/srv/a/x", Access.WRITE, "ENOENT")]) == ()
     assert writable([use("/srv/a/x", Access.CREATE, "EEXIST")]) == ()
 
