@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def directory_of(path: bytes) -> bytes:
     """Return the directory that holds the last name of an absolute path; ``/`` is its own."""
@@ -11,3 +13,8 @@ def directory_of(path: bytes) -> bytes:
 def name_of(path: bytes) -> bytes:
     """Return the last name of a path."""
     return path.rpartition(b"/")[2]
+
+
+def printable(name: bytes) -> str:
+    """Return a name as one line of text that holds nothing a terminal would obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fsdecode(name))

@@ -48,7 +48,8 @@ class Process:
     program: str = "?"
     executable: bytes = b""
     mount_namespace: int = 0  # 0: the service's; else the id of the process that made its own
-    network_namespace: int = 0
+    pid_namespace: bool = False  # of its own: what its forks return are no numbers that the recorder uses
+    children_in_pid_namespace: bool = False  # after unshare(CLONE_NEWPID)
 
     @property
     def studied(self) -> bool:
@@ -127,5 +128,7 @@ def _enter_namespaces(child: Process, flags: frozenset[str]) -> None:
         child.credentials = replace(child.credentials, in_user_namespace=True, ambient=NONE)
     if "CLONE_NEWNS" in flags:
         child.mount_namespace = child.pid
-    if "CLONE_NEWNET" in flags:
-        child.network_namespace = child.pid
+    if "CLONE_NEWPID" in flags or child.children_in_pid_namespace:
+        child.pid_namespace = True
+    if "CLONE_THREAD" not in flags:
+        child.children_in_pid_namespace = False

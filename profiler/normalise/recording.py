@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from policy.behaviour import OK, Fact, Phase, SystemCall
-from profiler.normalise import arguments, executions, handlers, namespaces, tracking
+from profiler.normalise import executions, handlers, namespaces, tracking
 from profiler.normalise.attribution import EXECUTOR, ExecLines, Scope, control_group_of
 from profiler.normalise.baseline import Baseline
-from profiler.normalise.byte_paths import name_of
+from profiler.normalise.byte_paths import name_of, printable
 from profiler.normalise.executable_ranges import ExecutableRanges
-from profiler.normalise.objects import ObjectView
+from profiler.normalise.objects import ObjectView, ProcessStatus
 from profiler.normalise.ownership import Ownership
 from profiler.normalise.paths import PathResolver
 from profiler.normalise.processes import Directories, Process, ProcessTable, Standing
 from profiler.normalise.sighting import Ledger, Sighting, outcome_of
-from profiler.recorders.base import Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded, Value
+from profiler.recorders.base import Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded
 
 _CLONES = frozenset({"fork", "vfork", "clone", "clone3"})
 _EXECUTIONS = frozenset({"execve", "execveat"})
 _OPENS = frozenset({"open", "openat", "openat2"})
 _MANAGER = 1
 _MOST_WAITING = 5_000  # events kept of a process whose parent's fork has not been seen to return
+_MOST_WAITING_PROCESSES = 500
+_THREAD = frozenset({"CLONE_THREAD", "CLONE_FS", "CLONE_FILES", "CLONE_VM"})
+
 NEEDED_CALLS = frozenset(handlers.HANDLERS) | frozenset(tracking.TRACKERS) | _CLONES | _EXECUTIONS
 """The calls whose arguments the normaliser reads; of all others the name and the outcome suffice."""
+
+
+@dataclass
+class _Waiting:
+    # A process whose parent's fork has not been seen to return: what it was at first sight, and its events since.
+    status: ProcessStatus | None
+    events: list[RawEvent] = field(default_factory=list)
 
 
 class Normaliser:
@@ -60,7 +70,7 @@ class Normaliser:
         )
         self._lines = ExecLines(scope.exec_lines)
         self._seen_calls: set[tuple[object, ...]] = set()
-        self._waiting: dict[int, list[RawEvent]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         if not scope.is_command:
             manager = Process(_MANAGER, _MANAGER, 0, Standing.MANAGER)
             manager.directories.current = b"/"
@@ -109,12 +119,23 @@ class Normaliser:
             self._call(process, event)
 
     def _first_sight(self, event: RawCall) -> Process | None:
+        # The first traced process of a command; or a child in a PID namespace of the service's own, whose number its
+        # parent's fork never returns.
         if self._scope.is_command and not len(self._processes) and not self._waiting:
             process = Process(event.pid, event.pid, 0, Standing.STUDIED, exec_line="command")
             process.limits = self._objects.hard_limits(event.pid)
             self._adopt(process)
             return self._processes.add(process)
-        return None
+        if event.pid in self._waiting:
+            return None
+        status = self._objects.process(event.pid)
+        self._waiting[event.pid] = _Waiting(status)
+        parent = self._processes.get(status.parent) if status is not None else None
+        if parent is not None and (parent.pid_namespace or parent.children_in_pid_namespace):
+            self._release_orphan(event.pid)
+        elif len(self._waiting) > _MOST_WAITING_PROCESSES:
+            self._release_orphan(next(iter(self._waiting)))
+        return self._processes.get(event.pid)
 
     def _adopt(self, process: Process) -> None:
         # A process whose past was not seen: what it is now is what it was, as far as anybody knows.
@@ -126,32 +147,31 @@ class Normaliser:
 
     def _wait(self, event: RawEvent) -> None:
         # A child runs before its parent's fork returns, with vfork always. Its events wait for its place in the tree.
-        if isinstance(event, ProcessEnded) and event.pid not in self._waiting:
+        waiting = self._waiting.get(event.pid)
+        if waiting is None:
             return
-        waiting = self._waiting.setdefault(event.pid, [])
-        waiting.append(event)
-        if len(waiting) > _MOST_WAITING:
+        waiting.events.append(event)
+        if len(waiting.events) > _MOST_WAITING:
             self._release_orphan(event.pid)
 
     def _release_orphan(self, pid: int) -> None:
-        events = self._waiting.pop(pid, [])
-        status = self._objects.process(pid)
+        waiting = self._waiting.pop(pid)
+        status = waiting.status
         parent = self._processes.get(status.parent) if status is not None else None
-        sibling = self._processes.get(status.leader) if status is not None and status.leader != pid else None
-        if sibling is not None:
-            shared = frozenset({"CLONE_THREAD", "CLONE_FS", "CLONE_FILES", "CLONE_VM"})
-            self._processes.fork(sibling, pid, shared)
+        leader = self._processes.get(status.leader) if status is not None and status.leader != pid else None
+        if leader is not None:
+            self._processes.fork(leader, pid, _THREAD)
         elif parent is not None:
             self._processes.fork(parent, pid, frozenset())
         else:
             groups = self._objects.control_groups(pid)
-            if any(isinstance(event, RawCall) for event in events) and not groups:
+            if not groups:
                 self._ledger.losses.add("unattributed process", f"pid {pid}")
             own = self._scope.is_command or any(self._scope.includes(group) for group in groups)
             process = Process(pid, pid, 0, Standing.STUDIED if own else Standing.STRANGER)
             self._adopt(process)
             self._processes.add(process)
-        for event in events:
+        for event in waiting.events:
             self.feed(event)
 
     def _call(self, process: Process, call: RawCall) -> None:
@@ -226,14 +246,15 @@ class Normaliser:
             self._count_call(sighting)
             if not call.undecoded:
                 namespaces.cloned(sighting, shared)
-        if call.result is None or call.error or call.result <= 0:
+        if call.result is None or call.error or call.result <= 0 or parent.pid_namespace:
             return
         child = self._processes.fork(parent, call.result, shared)
         if parent.standing is Standing.MANAGER and "CLONE_INTO_CGROUP" in shared:
-            target = Sighting(self._ledger, parent, call).descriptor_name(_cgroup_argument(call))
+            target = Sighting(self._ledger, parent, call).descriptor_name(tracking.cgroup_of_clone(call))
             if target is not None:
                 child.control_group = target
-        for event in self._waiting.pop(call.result, []):
+        waiting = self._waiting.pop(call.result, None)
+        for event in waiting.events if waiting is not None else ():
             self.feed(event)
 
     def _execute(self, process: Process, call: RawCall) -> None:
@@ -277,10 +298,5 @@ class Normaliser:
             spelled = next(
                 (value for value in sighting.call.arguments if isinstance(value, bytes) and value), place.real
             )
-            name = os.fsdecode(name_of(spelled))
-            sighting.process.program = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+            sighting.process.program = printable(name_of(spelled))
             sighting.process.executable = place.real
-
-
-def _cgroup_argument(call: RawCall) -> Value:
-    return arguments.field(arguments.argument(call, 0), "cgroup")

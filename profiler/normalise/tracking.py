@@ -11,7 +11,7 @@ from profiler.normalise.namespaces import kinds
 from profiler.normalise.network import kind_of_socket
 from profiler.normalise.processes import Directories
 from profiler.normalise.sighting import Handler, Sighting
-from profiler.recorders.base import RawCall
+from profiler.recorders.base import RawCall, Value
 
 TRACKERS: dict[str, Handler] = {}
 """The function that follows a successful call, by the call's name; it runs after the handler that makes the facts."""
@@ -41,6 +41,11 @@ def shared_by_clone(call: RawCall) -> frozenset[str]:
     for value in call.arguments[1:]:
         given = given or arguments.flags(value)
     return given
+
+
+def cgroup_of_clone(call: RawCall) -> Value:
+    """Return the descriptor of the cgroup into which a clone3() puts the child, ``None`` if it names none."""
+    return arguments.field(arguments.argument(call, 0), "cgroup")
 
 
 @tracks("chdir", "fchdir")
@@ -119,8 +124,8 @@ def _entered(sighting: Sighting, entered: tuple[str, ...]) -> None:
         )
     if "mnt" in entered:
         process.mount_namespace = process.pid
-    if "net" in entered:
-        process.network_namespace = process.pid
+    if "pid" in entered:
+        process.children_in_pid_namespace = True
 
 
 @tracks("socket")

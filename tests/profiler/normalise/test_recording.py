@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from profiler.normalise.recording import NEEDED_CALLS, Normaliser
 from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded
 from tests.profiler.normalise.calls import HERE, BareMachine, Trace
 from tests.profiler.normalise.conftest import Record
+from tests.requirements import require
 
 UNIT = b"/sys/fs/cgroup/system.slice/web.service/cgroup.procs"
 OTHER = b"/sys/fs/cgroup/system.slice/other.service/cgroup.procs"
@@ -250,6 +252,18 @@ def test_relative_path_without_a_directory_is_counted() -> None:
     target.feed(trace.call(5, "openat", HERE, b"known", Symbol("O_RDONLY"), error="ENOENT"))
     assert target.losses.counts == {"relative path with unknown directory": 1}
     assert paths(target) == {"/known"}
+
+
+def test_children_in_a_pid_namespace_of_the_service(record: Record) -> None:
+    """What fork() returns there is another number than the recorder's."""
+    require(os.geteuid() == 0, "needs root")
+    # Each process lives long enough to be looked at: its parent can be told in no other way.
+    script = "sh -c 'read x < /etc/hostname; sleep 0.3'; read x < /etc/passwd; sleep 0.3"
+    recording = record(["unshare", "--pid", "--fork", "sh", "-c", script])
+    assert recording.status == 0
+    assert recording.losses == {}
+    assert (Access.READ, "ok") in recording.uses("/etc/hostname")
+    assert (Access.READ, "ok") in recording.uses("/etc/passwd")
 
 
 def test_a_command_belongs_with_all_its_children(record: Record, tmp_path: Path) -> None:
