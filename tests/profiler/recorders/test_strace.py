@@ -1,57 +1,32 @@
-"""The strace recorder on real processes: commands, attaching to PID 1, deaths of every party, refusals."""
+"""What the strace recorder sees of real programs, hostile ones among them."""
 
 from __future__ import annotations
 
 import collections
-import contextlib
 import gzip
 import os
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from profiler.errors import ToolError
 from profiler.machine import Host
-from profiler.recorders import strace_command
 from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded, Value
-from profiler.recorders.strace import STRACE_ENDED, StraceRecorder
+from profiler.recorders.strace import StraceRecorder
 from profiler.recorders.strace_lines import UNKNOWN_CALL, UNTRACED_CHILD
-from tests.profiler.recorders.process_tree import BUSY, process_tree
+from tests.profiler.recorders.process_tree import process_tree
+from tests.profiler.recorders.recordings import PYTHON, calls, record, wait_for
 from tests.requirements import require
-from tests.twin_fixtures import TwinWith
 
+pytestmark = pytest.mark.usefixtures("strace_leaves_nothing")
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAMS = REPOSITORY / "fixtures" / "programs"
-PYTHON = "/usr/bin/python3"
-
-
-@pytest.fixture(autouse=True)
-def _strace_works_and_leaves_nothing() -> Iterator[None]:
-    answer = strace_command.availability(Host(), ())
-    require(answer.available, answer.reason)
-    yield
-    assert not [process.pid for process in psutil.Process().children(recursive=True) if process.name() == "strace"]
-
-
-def record(*command: str) -> tuple[int, list[RawEvent], StraceRecorder]:
-    """Record a command; return its status, the events and the recorder."""
-    events: list[RawEvent] = []
-    with StraceRecorder(Host(), events.append, command=command) as recorder:
-        status = recorder.wait()
-    return status, events, recorder
-
-
-def calls(events: list[RawEvent], *names: str) -> list[RawCall]:
-    return [event for event in events if isinstance(event, RawCall) and event.name in names]
 
 
 def control_messages(call: RawCall) -> list[tuple[Value, ...]]:
@@ -68,27 +43,6 @@ def control_messages(call: RawCall) -> list[tuple[Value, ...]]:
 def flags_of(structure: Struct) -> frozenset[str]:
     value = structure.fields["flags"]
     return value.flags if isinstance(value, Symbol) else frozenset()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
-
-
-def test_strace_is_available_here() -> None:
-    answer = strace_command.availability(Host(), ())
-    assert (answer.available, answer.reason, answer.remedy) == (True, "", "")
-
-
-def test_every_call_that_is_printed_raw_is_known_to_this_strace_or_optional() -> None:
-    argument = next(word for word in strace_command.arguments("x") if word.startswith("raw="))
-    assert all(name.startswith("?") for name in argument.removeprefix("raw=").split(","))
-    known = [name.removeprefix("?") for name in argument.removeprefix("raw=").split(",")]
-    # Without the question marks a misspelt name is an error; futex_waitv and the like are newer than some versions.
-    completed = Host().run(["strace", "-e", "trace=" + ",".join(known), "-o", "/dev/null", "true"], check=False)
-    assert completed.status == 0, completed.stderr
 
 
 def test_a_hostile_program_forges_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -202,7 +156,12 @@ def test_a_command_that_does_not_exist_is_an_error() -> None:
 def test_a_recorded_command_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     make = tempfile.mkdtemp
-    monkeypatch.setattr(tempfile, "mkdtemp", lambda *args, **options: made.append(make(*args, **options)) or made[-1])
+
+    def remember(prefix: str, dir: Path) -> str:
+        made.append(make(prefix=prefix, dir=dir))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", remember)
     record("true")
     with pytest.raises(ToolError):
         record("/nonexistent/program")
@@ -235,35 +194,6 @@ def test_a_kept_trace_replaces_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_attached_to_pid_1_every_new_process_is_seen_from_its_birth() -> None:
-    events: list[RawEvent] = []
-    with process_tree() as tree:
-        with StraceRecorder(tree, events.append) as recorder:
-            assert tree.is_running()
-            wait_for(lambda: recorder.lines > 500)
-        assert not recorder.losses.counts
-        assert strace_command.tracers(tree, 1) == [0]
-        assert tree.is_running()
-    born = [call.result for call in calls(events, "clone", "vfork", "fork") if call.pid == 1]
-    assert len(born) > 2
-    for pid in born[:-1]:
-        own = [event for event in events if event.pid == pid and isinstance(event, RawCall)]
-        execve = next(call for call in own if call.name == "execve")
-        assert execve.arguments[:2] == (b"/usr/bin/sleep", (b"sleep", b"0.02")) or execve.error == "ENOENT"
-    assert not recorder.losses.counts
-
-
-def test_further_processes_can_be_attached_with_their_threads() -> None:
-    sleep = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); time.sleep(60)"
-    script = f"{PYTHON} -ISc '{sleep}' & {BUSY}"
-    with process_tree(script) as tree:
-        wait_for(lambda: len(strace_command.tracers(tree, 2)) == 2)
-        with StraceRecorder(tree, lambda event: None, pids=(1, 2)) as recorder:
-            assert all(strace_command.tracers(tree, 2))
-        assert not recorder.losses.counts
-        assert strace_command.tracers(tree, 2) == [0, 0]
-
-
 def test_a_slow_consumer_loses_nothing() -> None:
     count = 30000
     seen: collections.Counter[str] = collections.Counter()
@@ -282,147 +212,9 @@ def test_a_slow_consumer_loses_nothing() -> None:
     assert not it.losses.counts
 
 
-def test_an_error_of_the_consumer_is_raised_and_the_traced_processes_go_on() -> None:
-    def refuse(event: RawEvent) -> None:
-        raise LookupError("no")
-
-    with process_tree() as tree:
-        recorder = StraceRecorder(tree, refuse)
-        recorder.start()
-        wait_for(lambda: recorder.lines > 0)
-        progress = _processes_started(tree.init)
-        wait_for(lambda: _processes_started(tree.init) > progress + 2)
-        with pytest.raises(LookupError):
-            recorder.stop()
-        assert tree.is_running()
-
-
-def _processes_started(init: int) -> int:
-    # The id that the newest process has in the tree's PID namespace; the processes of the tree come and go.
-    for _ in range(1000):
-        with contextlib.suppress(OSError, IndexError):
-            child = Path(f"/proc/{init}/task/{init}/children").read_text().split()[0]
-            return int(Path(f"/proc/{child}/status").read_text().split("NSpid:")[1].splitlines()[0].split()[-1])
-        time.sleep(0.005)
-    raise AssertionError("the tree starts no processes any more")
-
-
-def test_strace_that_is_killed_is_a_loss_and_the_traced_processes_go_on() -> None:
-    with process_tree() as tree:
-        with StraceRecorder(tree, lambda event: None) as recorder:
-            strace = next(p for p in psutil.Process().children(recursive=True) if p.name() == "strace")
-            strace.kill()
-            wait_for(lambda: strace_command.tracers(tree, 1) == [0])
-        assert STRACE_ENDED in recorder.losses.counts
-        assert tree.is_running()
-
-
-RECORDS_FOR_EVER = """
-import sys, time
-sys.path[:0] = {path!r}
-from profiler.machine import Host
-from profiler.recorders.strace import StraceRecorder
-from tests.profiler.recorders.process_tree import ProcessTree
-with StraceRecorder({machine}, lambda event: None, pids=({pid},)):
-    print("recording", flush=True)
-    time.sleep(600)
-"""
-
-
-def recording_for_ever(machine: str, pid: int) -> str:
-    """Return the source of a Python program that records this process until it is killed."""
-    return RECORDS_FOR_EVER.format(machine=machine, pid=pid, path=[str(REPOSITORY), *sys.path])
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_when_the_recorder_is_killed_no_tracer_stays_and_the_traced_processes_go_on(number: int) -> None:
-    with process_tree() as tree:
-        source = recording_for_ever(f"ProcessTree({tree.init})", 1)
-        ours = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE)
-        assert ours.stdout is not None
-        with ours, contextlib.ExitStack() as stack:
-            stack.callback(ours.kill)
-            assert ours.stdout.readline() == b"recording\n"
-            assert all(strace_command.tracers(tree, 1))
-            family = psutil.Process(ours.pid).children(recursive=True)
-            assert "strace" in [process.name() for process in family]
-            ours.send_signal(number)
-            wait_for(lambda: strace_command.tracers(tree, 1) == [0])
-            wait_for(lambda: not any(process.is_running() for process in family))
-            progress = _processes_started(tree.init)
-            wait_for(lambda: _processes_started(tree.init) > progress + 2)
-
-
-def test_a_process_that_is_traced_already_is_refused() -> None:
-    with process_tree() as tree, StraceRecorder(tree, lambda event: None):
-        with pytest.raises(ToolError, match="traces it already"), StraceRecorder(tree, lambda event: None):
-            pass
-        assert all(strace_command.tracers(tree, 1))
-
-
-def test_a_process_that_is_gone_is_refused() -> None:
-    missing = pytest.raises(ToolError, match="no such process")
-    with process_tree() as tree, missing, StraceRecorder(tree, print, pids=(4000000,)):
-        pass
-
-
-WEAK = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", "--", sys.executable, "-c"]
-"""Runs Python as root without CAP_SYS_PTRACE."""
-
-
-@pytest.mark.parametrize("from_outside", [True, False])
-def test_without_the_capability_it_is_refused(from_outside: bool) -> None:
-    with process_tree() as tree:
-        machine, pid = ("Host()", tree.init) if from_outside else (f"ProcessTree({tree.init})", 1)
-        command = [*WEAK, recording_for_ever(machine, pid)]
-        completed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert completed.returncode == 1
-        assert "profiler.errors.PermissionRefused: " in completed.stderr
-        assert strace_command.tracers(tree, 1) == [0]
-
-
-def test_availability_names_the_missing_capability() -> None:
-    require(os.geteuid() == 0, "giving up a capability needs root")
-    source = (
-        f"import sys; sys.path[:0] = {[str(REPOSITORY), *sys.path]!r}\n"
-        "from profiler.machine import Host\nfrom profiler.recorders import strace_command\n"
-        "print(strace_command.availability(Host()))"
-    )
-    completed = subprocess.run([*WEAK, source], capture_output=True, text=True, timeout=60, check=False)
-    assert "available=False" in completed.stdout
-    assert "CAP_SYS_PTRACE" in completed.stdout
-
-
-def test_stopping_a_command_that_runs_on_ends_it() -> None:
-    started = time.monotonic()
-    with StraceRecorder(Host(), lambda event: None, command=["sleep", "600"]) as recorder:
-        wait_for(lambda: recorder.lines > 20)
-    assert time.monotonic() - started < 30
-    assert not recorder.losses.counts
-
-
 def test_the_consumer_is_called_in_one_thread() -> None:
     threads = set()
     with StraceRecorder(Host(), lambda event: threads.add(threading.get_ident()), command=["true"]) as recorder:
         recorder.wait()
     assert len(threads) == 1
     assert threading.get_ident() not in threads
-
-
-def test_in_a_twin_a_unit_is_recorded_from_its_first_instruction(twin_with: TwinWith) -> None:
-    machine = twin_with()
-    events: list[RawEvent] = []
-    with StraceRecorder(machine, events.append) as recorder:
-        machine.run(["systemd-run", "--wait", "--quiet", "/bin/cat", "/etc/hostname"])
-    assert not recorder.losses.counts
-    assert strace_command.tracers(machine, 1) == [0]
-    execve = next(
-        call for call in calls(events, "execve") if call.arguments[:1] in {(b"/bin/cat",), (b"/usr/bin/cat",)}
-    )
-    assert execve.result == 0
-    opened = [
-        call.arguments[1] for call in calls(events, "openat") if call.pid == execve.pid and call.time > execve.time
-    ]
-    assert b"/etc/hostname" in opened
-    parent = next(call for call in calls(events, "clone", "clone3", "vfork", "fork") if call.result == execve.pid)
-    assert parent.pid == 1
