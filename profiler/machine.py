@@ -21,6 +21,11 @@ class Machine(ABC):
     def root(self) -> Path:
         """The machine's root directory as seen from this process (``/``, or ``/proc/PID/root``)."""
 
+    @property
+    def leader(self) -> int:
+        """The machine's PID 1, as this process numbers it."""
+        return 1
+
     @abstractmethod
     def command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command line that runs ``arguments`` inside the machine, in all its namespaces."""

@@ -1,0 +1,1615 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * The kernel's side of the eBPF recorder.
+ *
+ * Everything is read when a system call returns: the arguments are still there, the result is known, and the strings
+ * are in memory because the kernel has just read them. Each distinct behaviour is sent once, when it is first seen; all
+ * else stays in tables here. What cannot be read, kept or sent is counted.
+ */
+#include "kernel_types.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "protocol.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#ifdef SOURCE_DIGEST
+/* Tells from which sources an object was built. */
+char source_digest[] SEC("source") = SOURCE_DIGEST;
+#endif
+
+#define PATH_SIZE 4096
+#define DATA_MASK 0x7fff
+#define KEPT_TEXT 208     /* of strings that long each is known by itself; longer ones are sent every time */
+#define MOST_COMPONENTS 512
+#define MOST_MESSAGES 16
+#define FRAMES 16
+#define FRAMES_KEPT 10
+
+#define TS_COMPAT 2
+#define X32_BIT 0x40000000
+#define FMODE_CREATED 0x100000
+#define PF_FORKNOEXEC 0x40
+#define PF_IO_WORKER 0x10
+#define PFA_NO_NEW_PRIVS 1
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
+#define NAMESPACES 0x7e020080ULL
+#define AT_FDCWD -100
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_BINDPORT_LOCK 8
+#define CAP_SETGID 6
+#define CAP_SETUID 7
+#define CAP_SYS_ADMIN 21
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFDIR 0040000
+#define ENROL_MAGIC 0x554e5441
+#define EFAULT 14
+#define ENAMETOOLONG 36
+#define ERESTARTSYS 512
+
+#ifndef EEXIST
+#define EEXIST 17
+#endif
+
+struct context {
+	u32 line, uid;
+	u16 call, error;
+	u16 epoch, flags;
+};
+
+struct identity {
+	u64 inode, mount;
+	u32 device, none;
+};
+
+struct arguments_key {
+	struct context context;
+	u64 args[6];
+	s64 result;
+};
+
+struct paths_key {
+	struct context context;
+	u64 args[6];
+	struct identity root, base[2], result;
+	u32 lengths[2];
+	u8 text[KEPT_TEXT];
+};
+
+struct address_key {
+	struct context context;
+	u32 family, type, protocol, bound;
+	struct identity base;
+	u64 root, length;
+	u8 bytes[112];
+};
+
+struct capability_key {
+	struct context context;
+	u32 capability, none;
+	u64 frames[FRAMES_KEPT];
+};
+
+struct tracked {
+	u32 line, leader;
+	u32 mounts, users;  /* of the line's beginning: mount namespace, level of the user namespace */
+	u32 waiting, none;  /* for the execve of the command that is to be recorded */
+	u32 effective[2];   /* user and group id before the execve under way */
+	u64 permitted;
+	u64 recent[8];      /* calls that were seen last, so that a loop of one call costs no look-up */
+};
+
+struct walk {
+	struct dentry *dentry, *root_dentry;
+	struct vfsmount *mount, *root_mount;
+	u32 position, root_position, finished, failed;
+};
+
+struct scratch {
+	struct event event;
+	u8 data[DATA_MASK + 1 + PATH_SIZE]; /* directly behind the event: both are sent as one */
+	struct descriptor descriptor;
+	struct paths_key paths;
+	struct arguments_key arguments;
+	struct address_key address;
+	struct capability_key capability;
+	struct walk walk;
+	u64 stack[FRAMES];
+	struct context context;
+	u64 raw[8]; /* the arguments as they were given; the event has what is kept of them */
+	s64 result;
+	u32 leader, unused;
+	struct dentry *dentries[3];
+	struct vfsmount *mounts[3];
+	u32 owner, none;
+	u8 buffer[PATH_SIZE + 512];
+};
+
+#define TABLE(NAME, KEY, ENTRIES)                              \
+	struct {                                               \
+		__uint(type, BPF_MAP_TYPE_HASH);               \
+		__uint(map_flags, BPF_F_NO_PREALLOC);          \
+		__uint(max_entries, ENTRIES);                  \
+		__type(key, KEY);                              \
+		__type(value, u8);                             \
+	} NAME SEC(".maps")
+
+TABLE(calls, struct context, 65536);
+TABLE(arguments, struct arguments_key, 65536);
+TABLE(paths, struct paths_key, 262144);
+TABLE(addresses, struct address_key, 65536);
+TABLE(capabilities, struct capability_key, 16384);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, struct tracked);
+} tracked SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CALLS);
+	__type(key, u32);
+	__type(value, struct descriptor);
+} descriptors SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* one for each processor, set before loading */
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSSES);
+	__type(key, u32);
+	__type(value, u64);
+} losses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 32 << 20);
+} ring SEC(".maps");
+
+const volatile struct settings settings = {};
+struct control control = {};
+
+static __always_inline void lose(u32 kind)
+{
+	u64 *count = bpf_map_lookup_elem(&losses, &kind);
+
+	if (count)
+		*count += 1;
+}
+
+static __always_inline struct scratch *scratch_of_cpu(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&scratches, &cpu);
+}
+
+static __always_inline int first_sight(void *table, const void *key)
+{
+	u8 present = 1;
+	long error;
+
+	if (bpf_map_lookup_elem(table, key))
+		return 0;
+	error = bpf_map_update_elem(table, key, &present, BPF_NOEXIST);
+	if (error && error != -EEXIST)
+		lose(TABLE_FULL);
+	return 1;
+}
+
+/* Where the working memory belongs to another task meanwhile, what would be sent is not true. */
+static __always_inline int deliver(struct scratch *s, void *table, const void *key)
+{
+	u32 used = s->event.used & DATA_MASK;
+
+	if (s->owner != (u32)bpf_get_current_pid_tgid())
+		lose(LOST_SCRATCH);
+	else if (bpf_ringbuf_output(&ring, &s->event, sizeof(struct event) + used, 0) == 0)
+		return 1;
+	else
+		lose(LOST_RING);
+	if (table)
+		bpf_map_delete_elem(table, key);
+	return 0;
+}
+
+/* The number of a task in the PID namespace of the machine that is studied; 0 if it has none there. */
+static __noinline u32 machine_number(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct pid_namespace *space;
+	struct upid number;
+
+	for (u32 i = 0; i < 8; i++) {
+		void *at = (void *)pid + bpf_core_field_offset(struct pid, numbers) + i * sizeof(struct upid);
+
+		if (i > level)
+			break;
+		if (bpf_probe_read_kernel(&number, sizeof(number), at))
+			break;
+		space = number.ns;
+		if (BPF_CORE_READ(space, ns.inum) == settings.pid_namespace)
+			return number.nr;
+	}
+	return 0;
+}
+
+static __always_inline u32 mount_namespace(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+}
+
+/* What a process is where the recording of it begins. */
+static __always_inline void start_line(struct tracked *t, struct task_struct *task)
+{
+	t->leader = machine_number(BPF_CORE_READ(task, group_leader));
+	t->mounts = mount_namespace(task);
+	t->users = BPF_CORE_READ(task, cred, user_ns, level);
+	t->permitted = ~0ULL;
+}
+
+static __always_inline void set_context(struct context *context, struct tracked *t, u32 uid, u32 call, u32 error)
+{
+	context->line = t->line;
+	context->uid = uid;
+	context->call = call;
+	context->error = error;
+	context->epoch = control.epoch;
+	context->flags = 0;
+}
+
+/* Fills the header from the context; args, result and the parts of data are the caller's. */
+static __always_inline void describe(struct scratch *s, u32 kind, const struct context *context, u32 leader)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	s->event.time = bpf_ktime_get_ns();
+	s->event.kind = kind;
+	s->event.epoch = context->epoch;
+	s->event.line = context->line;
+	s->event.uid = context->uid;
+	s->event.call = context->call;
+	s->event.error = context->error;
+	s->event.pid = machine_number(task);
+	s->event.tgid = machine_number(BPF_CORE_READ(task, group_leader));
+	s->event.leader = leader;
+	bpf_get_current_comm(s->event.comm, sizeof(s->event.comm));
+}
+
+static __always_inline void reset(struct scratch *s)
+{
+	__builtin_memset(&s->event, 0, sizeof(s->event));
+	s->owner = bpf_get_current_pid_tgid();
+}
+
+/* ---- paths ---- */
+
+static long walk_step(u32 index, void *unused)
+{
+	struct scratch *s = scratch_of_cpu();
+	struct dentry *dentry, *parent;
+	struct vfsmount *mount;
+	const unsigned char *name;
+	u32 length, position;
+
+	if (!s)
+		return 1;
+	dentry = s->walk.dentry;
+	mount = s->walk.mount;
+	if (dentry == s->walk.root_dentry && mount == s->walk.root_mount)
+		s->walk.root_position = s->walk.position;
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (dentry == BPF_CORE_READ(mount, mnt_root) || dentry == parent) {
+		struct mount *real = (void *)mount - bpf_core_field_offset(struct mount, mnt);
+		struct mount *above = BPF_CORE_READ(real, mnt_parent);
+
+		if (above == real || !above) {
+			s->walk.finished = 1;
+			return 1;
+		}
+		s->walk.dentry = BPF_CORE_READ(real, mnt_mountpoint);
+		s->walk.mount = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		return 0;
+	}
+	length = BPF_CORE_READ(dentry, d_name.len);
+	name = BPF_CORE_READ(dentry, d_name.name);
+	position = s->walk.position;
+	if (length > 255 || length + 1 > position) {
+		s->walk.failed = 1;
+		return 1;
+	}
+	position -= length;
+	asm volatile("" : "+r"(position));
+	position &= PATH_SIZE - 1;
+	asm volatile("" : "+r"(length));
+	length &= 255;
+	if (bpf_probe_read_kernel(&s->buffer[position], length, name)) {
+		s->walk.failed = 1;
+		return 1;
+	}
+	position -= 1;
+	asm volatile("" : "+r"(position));
+	position &= PATH_SIZE - 1;
+	s->buffer[position] = '/';
+	s->walk.position = position;
+	s->walk.dentry = parent;
+	return 0;
+}
+
+/*
+ * Appends the path of s->dentries[which] to the data, up to the very top of its mount tree; how much of it lies above
+ * the root of the process is told separately. Slots: base 0, base 1, result.
+ */
+__noinline int append_path(u32 which)
+{
+	struct scratch *s = scratch_of_cpu();
+	struct task_struct *task = bpf_get_current_task_btf();
+	u32 used, length, root;
+
+	if (!s || which > 2)
+		return 0;
+	s->walk.dentry = s->dentries[which];
+	s->walk.mount = s->mounts[which];
+	s->walk.root_dentry = BPF_CORE_READ(task, fs, root.dentry);
+	s->walk.root_mount = BPF_CORE_READ(task, fs, root.mnt);
+	s->walk.position = PATH_SIZE - 1;
+	s->walk.root_position = 0;
+	s->walk.finished = 0;
+	s->walk.failed = 0;
+	if (!s->walk.dentry)
+		return 0;
+	bpf_loop(MOST_COMPONENTS, walk_step, NULL, 0);
+	if (!s->walk.finished || s->walk.failed) {
+		lose(LOST_CUT);
+		s->event.flags &= ~(FLAG_BASE_0 << which); /* base 0, base 1, result: one bit after the other */
+		return 0;
+	}
+	length = PATH_SIZE - 1 - s->walk.position;
+	root = s->walk.root_position ? s->walk.root_position - s->walk.position : 0;
+	used = s->event.used & DATA_MASK;
+	length &= PATH_SIZE - 1;
+	if (bpf_probe_read_kernel(&s->data[used], length, &s->buffer[s->walk.position & (PATH_SIZE - 1)]))
+		return 0;
+	s->event.lengths[2 + which] = length;
+	s->event.roots[which] = root;
+	s->event.used = used + length;
+	return 1;
+}
+
+static __always_inline struct file *file_of(s32 descriptor)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files, *file = NULL;
+
+	if (descriptor < 0 || (u32)descriptor >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	files = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
+	return file;
+}
+
+static __always_inline void identify(struct scratch *s, u32 which, struct identity *identity)
+{
+	struct dentry *dentry = s->dentries[which];
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+
+	identity->inode = BPF_CORE_READ(inode, i_ino);
+	identity->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	identity->mount = (u64)s->mounts[which];
+}
+
+static __always_inline void take_file(struct scratch *s, u32 which, struct file *file)
+{
+	s->dentries[which] = BPF_CORE_READ(file, f_path.dentry);
+	s->mounts[which] = BPF_CORE_READ(file, f_path.mnt);
+}
+
+static __always_inline void take_root(struct scratch *s, u32 which)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	s->dentries[which] = BPF_CORE_READ(task, fs, root.dentry);
+	s->mounts[which] = BPF_CORE_READ(task, fs, root.mnt);
+}
+
+static __always_inline void take_current(struct scratch *s, u32 which)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	s->dentries[which] = BPF_CORE_READ(task, fs, pwd.dentry);
+	s->mounts[which] = BPF_CORE_READ(task, fs, pwd.mnt);
+}
+
+/* Type, device and standing of the file in slot 2. */
+static __always_inline void inspect(struct scratch *s, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct dentry *dentry = s->dentries[2], *parent = BPF_CORE_READ(dentry, d_parent);
+	u32 mode = BPF_CORE_READ(inode, i_mode);
+
+	s->event.mode = mode;
+	s->event.device = BPF_CORE_READ(inode, i_rdev);
+	s->event.flags |= FLAG_RESULT;
+	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+		s->event.flags |= FLAG_CREATED;
+	if (dentry == parent && (mode & S_IFMT) != S_IFDIR)
+		s->event.flags |= FLAG_PSEUDO;
+	else if (dentry != parent && !BPF_CORE_READ(dentry, d_hash.pprev))
+		s->event.flags |= FLAG_DELETED;
+}
+
+/* Appends a string of the service to the data. */
+static __always_inline void append_string(struct scratch *s, u32 which, u64 pointer, int of_kernel)
+{
+	u32 used = s->event.used & DATA_MASK;
+	long length;
+
+	if (!pointer) {
+		s->event.flags |= which ? FLAG_NULL_1 : FLAG_NULL_0;
+		return;
+	}
+	if (of_kernel)
+		length = bpf_probe_read_kernel_str(&s->data[used], PATH_SIZE, (void *)pointer);
+	else
+		length = bpf_probe_read_user_str(&s->data[used], PATH_SIZE, (void *)pointer);
+	if (length < 0) {
+		s->event.flags |= FLAG_UNREADABLE;
+		return;
+	}
+	if (length > 0)
+		length -= 1; /* the NUL; an empty string counts 0 on older kernels */
+	if (length >= 1 && s->data[used] == '/')
+		s->event.flags |= which ? FLAG_ABSOLUTE_1 : FLAG_ABSOLUTE_0;
+	length &= PATH_SIZE - 1;
+	s->event.lengths[which] = length;
+	s->event.used = used + length;
+}
+
+static __always_inline void keep_text(struct scratch *s, int *too_long)
+{
+	u32 length = s->event.used & DATA_MASK;
+
+	s->paths.lengths[0] = s->event.lengths[0];
+	s->paths.lengths[1] = s->event.lengths[1];
+	*too_long = length > KEPT_TEXT;
+	if (length > KEPT_TEXT)
+		length = KEPT_TEXT;
+	asm volatile("" : "+r"(length));
+	length &= 255;
+	if (length > KEPT_TEXT)
+		return;
+	bpf_probe_read_kernel(s->paths.text, length, s->data);
+}
+
+
+static __always_inline void identify_root(struct identity *identity)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	identity->inode = task->fs->root.dentry->d_inode->i_ino;
+	identity->device = task->fs->root.dentry->d_inode->i_sb->s_dev;
+	identity->mount = (u64)task->fs->root.mnt;
+}
+
+static __always_inline void identify_current(struct identity *identity)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	identity->inode = task->fs->pwd.dentry->d_inode->i_ino;
+	identity->device = task->fs->pwd.dentry->d_inode->i_sb->s_dev;
+	identity->mount = (u64)task->fs->pwd.mnt;
+}
+
+/* Finds where a string starts from; the place goes into the slot, its identity into the key. */
+static __always_inline void find_base(struct scratch *s, u32 which)
+{
+	u32 absolute = which ? FLAG_ABSOLUTE_1 : FLAG_ABSOLUTE_0;
+	s8 position = s->descriptor.directory[which];
+	s32 descriptor = AT_FDCWD;
+	struct file *file;
+
+	s->dentries[which] = NULL;
+	if (s->descriptor.string[which] < 0 || s->descriptor.flags & NOT_A_PATH)
+		return;
+	if (s->event.flags & absolute) {
+		take_root(s, which);
+	} else {
+		if (position >= 0)
+			descriptor = s->raw[position & 7];
+		if (descriptor == AT_FDCWD) {
+			take_current(s, which);
+			identify_current(&s->paths.base[which]);
+		} else {
+			file = file_of(descriptor);
+			if (!file)
+				return;
+			take_file(s, which, file);
+			identify(s, which, &s->paths.base[which]);
+		}
+	}
+	s->event.flags |= which ? FLAG_BASE_1 : FLAG_BASE_0;
+}
+
+static __always_inline int find_file(struct scratch *s, s32 descriptor)
+{
+	struct file *file = file_of(descriptor);
+
+	s->dentries[2] = NULL;
+	if (!file)
+		return 0;
+	take_file(s, 2, file);
+	identify(s, 2, &s->paths.result);
+	inspect(s, file);
+	return 1;
+}
+
+static __always_inline void append_paths(struct scratch *s)
+{
+	u32 flags = s->event.flags;
+
+	if (flags & FLAG_BASE_0)
+		append_path(0);
+	if (flags & FLAG_BASE_1)
+		append_path(1);
+	if (flags & FLAG_RESULT && !(flags & FLAG_PSEUDO))
+		append_path(2);
+}
+
+static __always_inline void copy_arguments(struct scratch *s)
+{
+	__builtin_memcpy(s->event.args, s->arguments.args, sizeof(s->event.args));
+	s->event.result = s->result;
+}
+
+static __always_inline void note_namespace(struct scratch *s, struct tracked *t)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (mount_namespace(task) != t->mounts)
+		s->context.flags |= FLAG_OWN_MOUNTS;
+}
+
+/* A call on paths: strings, what they start from, and the file that came of it. */
+__noinline int on_paths(void)
+{
+	struct scratch *s = scratch_of_cpu();
+	u32 flags, error;
+	int too_long;
+	s8 position;
+
+	if (!s)
+		return 0;
+	reset(s);
+	__builtin_memset(&s->paths, 0, sizeof(s->paths));
+	copy_arguments(s);
+	flags = s->descriptor.flags;
+	error = s->context.error;
+	position = s->descriptor.string[0];
+	if (position >= 0)
+		append_string(s, 0, s->raw[position & 7], 0);
+	position = s->descriptor.string[1];
+	if (position >= 0)
+		append_string(s, 1, s->raw[position & 7], 0);
+	if (s->event.flags & FLAG_UNREADABLE && error != EFAULT)
+		lose(LOST_STRING);
+	if (flags & SKIP_EMPTY && !s->event.lengths[0])
+		return 0;
+	if ((s->event.lengths[0] == PATH_SIZE - 1 || s->event.lengths[1] == PATH_SIZE - 1) && error != ENAMETOOLONG)
+		lose(LOST_CUT);
+	s->paths.context = s->context;
+	__builtin_memcpy(s->paths.args, s->event.args, sizeof(s->paths.args));
+	identify_root(&s->paths.root);
+	find_base(s, 0);
+	find_base(s, 1);
+	if (flags & RETURNS_FILE && !error) {
+		if (!find_file(s, s->result))
+			lose(LOST_FILE);
+		if (s->event.flags & FLAG_CREATED)
+			s->paths.result.none = 1;
+	} else if (flags & FILE_DESCRIPTOR && !s->event.lengths[0] && s->descriptor.directory[0] >= 0) {
+		find_file(s, s->raw[s->descriptor.directory[0] & 7]);
+	}
+	keep_text(s, &too_long);
+	if (!too_long && !first_sight(&paths, &s->paths))
+		return 0;
+	describe(s, EVENT_PATHS, &s->context, s->leader);
+	s->event.flags |= s->context.flags;
+	append_paths(s);
+	deliver(s, too_long ? NULL : &paths, &s->paths);
+	return 0;
+}
+
+/* A call on the file behind the descriptor at the first directory's position. */
+__noinline int on_file(void)
+{
+	struct scratch *s = scratch_of_cpu();
+
+	if (!s)
+		return 0;
+	reset(s);
+	__builtin_memset(&s->paths, 0, sizeof(s->paths));
+	copy_arguments(s);
+	s->paths.context = s->context;
+	__builtin_memcpy(s->paths.args, s->event.args, sizeof(s->paths.args));
+	identify_root(&s->paths.root);
+	if (!find_file(s, s->raw[s->descriptor.directory[0] & 7]) && !s->context.error)
+		lose(LOST_FILE);
+	if (!first_sight(&paths, &s->paths))
+		return 0;
+	describe(s, EVENT_PATHS, &s->context, s->leader);
+	append_paths(s);
+	deliver(s, &paths, &s->paths);
+	return 0;
+}
+
+/* A call of which the arguments that are kept say everything. */
+__noinline int on_arguments(void)
+{
+	struct scratch *s = scratch_of_cpu();
+
+	if (!s)
+		return 0;
+	reset(s);
+	s->arguments.context = s->context;
+	s->arguments.result = s->descriptor.flags & KEEP_RESULT ? s->result : 0;
+	if (!first_sight(&arguments, &s->arguments))
+		return 0;
+	copy_arguments(s);
+	describe(s, EVENT_ARGUMENTS, &s->context, s->leader);
+	deliver(s, &arguments, &s->arguments);
+	return 0;
+}
+
+/* ---- sockets ---- */
+
+static __always_inline struct sock *sock_of(s32 descriptor)
+{
+	struct file *file = file_of(descriptor);
+	struct socket *socket;
+
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+static __always_inline int is_loopback(const u8 *bytes)
+{
+	u32 family = bytes[0] | bytes[1] << 8;
+
+	if (family == AF_INET)
+		return bytes[4] == 127;
+	if (family == AF_INET6) {
+		u64 high = 0;
+		u32 middle = 0, low = 0;
+
+		__builtin_memcpy(&high, bytes + 8, 8);
+		__builtin_memcpy(&middle, bytes + 16, 4);
+		__builtin_memcpy(&low, bytes + 20, 4);
+		return high == 0 && ((middle == 0 && low == 0x01000000) || (middle == 0xffff0000 && (low & 0xff) == 127));
+	}
+	return 0;
+}
+
+/* Of a peer that came by itself only the family is kept, and the address if it is a local one. */
+static __always_inline void generalise(u8 *bytes)
+{
+	u32 family = bytes[0] | bytes[1] << 8;
+
+	if (family != AF_INET && family != AF_INET6)
+		return;
+	bytes[2] = bytes[3] = 0;
+	if (family == AF_INET6) {
+		__builtin_memset(bytes + 4, 0, 4);
+		__builtin_memset(bytes + 24, 0, 8);
+	} else {
+		__builtin_memset(bytes + 8, 0, 8);
+	}
+	if (is_loopback(bytes))
+		return;
+	if (family == AF_INET)
+		__builtin_memset(bytes + 4, 0, 4);
+	else
+		__builtin_memset(bytes + 8, 0, 16);
+}
+
+/* The address in s->address.bytes, of this length, met the socket behind the first argument. */
+__noinline int on_address(u32 length)
+{
+	struct scratch *s = scratch_of_cpu();
+	struct sock *sk;
+	u32 family, flags;
+
+	if (!s)
+		return 0;
+	flags = s->descriptor.flags;
+	sk = sock_of(s->raw[0]);
+	s->address.context = s->context;
+	s->address.length = 0;
+	if (sk) {
+		s->address.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+		s->address.type = BPF_CORE_READ(sk, sk_type);
+		s->address.protocol = BPF_CORE_READ(sk, sk_protocol);
+		s->address.bound = !!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK);
+	}
+	family = s->address.bytes[0] | s->address.bytes[1] << 8;
+	if (flags & INCOMING || (flags & SENDING && s->address.bound))
+		generalise(s->address.bytes);
+	reset(s);
+	if (family == AF_UNIX) {
+		s->address.length = length;
+		if (s->address.bytes[2] && s->address.bytes[2] != '/')
+			identify_current(&s->address.base);
+		identify_root(&s->paths.root);
+		s->address.root = s->paths.root.inode;
+	}
+	if (!first_sight(&addresses, &s->address))
+		return 0;
+	describe(s, EVENT_ADDRESS, &s->context, s->leader);
+	s->event.args[0] = s->raw[0];
+	s->event.result = s->result;
+	s->event.extra[0] = s->address.family;
+	s->event.extra[1] = s->address.type;
+	s->event.extra[2] = s->address.protocol;
+	s->event.extra[3] = s->address.bound;
+	if (length > sizeof(s->address.bytes))
+		length = sizeof(s->address.bytes);
+	__builtin_memcpy(s->data, s->address.bytes, sizeof(s->address.bytes));
+	s->event.lengths[0] = length;
+	s->event.used = length;
+	if (family == AF_UNIX) {
+		if (s->address.bytes[2] == '/')
+			take_root(s, 0);
+		else
+			take_current(s, 0);
+		s->event.flags |= FLAG_BASE_0;
+		append_path(0);
+	}
+	deliver(s, &addresses, &s->address);
+	return 0;
+}
+
+/* Copies an address of the service; of a path everything behind its end is cut off. Returns its length. */
+static __always_inline u32 copy_address(struct scratch *s, u64 pointer, u32 length)
+{
+	u32 size = length;
+	long path;
+
+	__builtin_memset(&s->address, 0, sizeof(s->address));
+	if (!pointer || length < 2)
+		return 0;
+	if (size > 110)
+		size = 110;
+	asm volatile("" : "+r"(size));
+	size &= 127;
+	if (size > 110)
+		return 0;
+	if (bpf_probe_read_user(s->address.bytes, size, (void *)pointer)) {
+		if (s->context.error != EFAULT)
+			lose(LOST_STRING);
+		return 0;
+	}
+	if ((s->address.bytes[0] | s->address.bytes[1] << 8) != AF_UNIX || size < 3 || !s->address.bytes[2])
+		return size;
+	__builtin_memset(s->address.bytes + 2, 0, sizeof(s->address.bytes) - 2);
+	size -= 1; /* the two bytes of the family less, the NUL more */
+	path = bpf_probe_read_user_str(s->address.bytes + 2, size & 127, (void *)(pointer + 2));
+	if (path < 1)
+		return 2;
+	return 2 + path - 1;
+}
+
+static __always_inline void on_message(struct scratch *s, u64 header, int narrow)
+{
+	u64 name = 0;
+	u32 length = 0;
+
+	if (narrow) {
+		bpf_probe_read_user(&name, 4, (void *)header);
+		bpf_probe_read_user(&length, 4, (void *)(header + 4));
+	} else {
+		bpf_probe_read_user(&name, 8, (void *)header);
+		bpf_probe_read_user(&length, 4, (void *)(header + 8));
+	}
+	length = copy_address(s, name, length);
+	if (length)
+		on_address(length);
+}
+
+__noinline int on_messages(void)
+{
+	struct scratch *s = scratch_of_cpu();
+	u32 narrow, size;
+	s64 count;
+
+	if (!s)
+		return 0;
+	narrow = s->context.call >= 1024;
+	if (!(s->descriptor.flags & MANY)) {
+		on_message(s, s->raw[1], narrow);
+		return 0;
+	}
+	size = narrow ? 32 : 64; /* struct mmsghdr */
+	count = s->result;
+	if (count > MOST_MESSAGES)
+		lose(LOST_MESSAGES);
+	for (u32 i = 0; i < MOST_MESSAGES; i++) {
+		if (i >= count)
+			break;
+		on_message(s, s->raw[1] + i * size, narrow);
+	}
+	return 0;
+}
+
+__noinline int on_plain_address(void)
+{
+	struct scratch *s = scratch_of_cpu();
+	u64 pointer;
+	u32 length;
+	s8 at;
+
+	if (!s)
+		return 0;
+	at = s->descriptor.string[0];
+	pointer = s->raw[at & 7];
+	length = s->raw[(at + 1) & 7];
+	if (s->descriptor.flags & INCOMING) { /* the length is where the kernel has written it */
+		if (!length || bpf_probe_read_user(&length, 4, (void *)s->raw[(at + 1) & 7]))
+			return 0;
+	}
+	length = copy_address(s, pointer, length);
+	if (length)
+		on_address(length);
+	return 0;
+}
+
+__noinline int on_accept(void)
+{
+	struct scratch *s = scratch_of_cpu();
+	struct sock *sk;
+	u16 family;
+
+	if (!s || s->context.error)
+		return 0;
+	sk = sock_of(s->result);
+	if (!sk) {
+		lose(LOST_FILE);
+		return 0;
+	}
+	__builtin_memset(&s->address, 0, sizeof(s->address));
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	s->address.bytes[0] = family;
+	s->address.bytes[1] = family >> 8;
+	if (family == AF_INET) {
+		bpf_core_read(s->address.bytes + 4, 4, &sk->__sk_common.skc_daddr);
+		on_address(16);
+	} else if (family == AF_INET6) {
+		bpf_core_read(s->address.bytes + 8, 16, &sk->__sk_common.skc_v6_daddr);
+		on_address(28);
+	}
+	return 0;
+}
+
+/* ---- system calls ---- */
+
+static __always_inline u32 user_of(struct task_struct *task)
+{
+	return task->cred->euid.val;
+}
+
+/* Notes that a call was made with this outcome. */
+static __always_inline void mark(struct tracked *t, u32 uid, u32 call, u32 error)
+{
+	struct context key = {};
+	struct scratch *s;
+
+	set_context(&key, t, uid, call, error);
+	if (!first_sight(&calls, &key))
+		return;
+	s = scratch_of_cpu();
+	if (!s)
+		return;
+	reset(s);
+	describe(s, EVENT_CALL, &key, t->leader);
+	deliver(s, &calls, &key);
+}
+
+static __always_inline void load_arguments(u64 *to, struct pt_regs *regs, u32 architecture)
+{
+	if (architecture == 1) {
+		to[0] = (u32)regs->bx;
+		to[1] = (u32)regs->cx;
+		to[2] = (u32)regs->dx;
+		to[3] = (u32)regs->si;
+		to[4] = (u32)regs->di;
+		to[5] = (u32)regs->bp;
+	} else {
+		to[0] = regs->di;
+		to[1] = regs->si;
+		to[2] = regs->dx;
+		to[3] = regs->r10;
+		to[4] = regs->r8;
+		to[5] = regs->r9;
+	}
+}
+
+/* Puts what a structure says into the places of the arguments, where tables can mask it. */
+static __always_inline void read_structures(struct scratch *s)
+{
+	u32 flags = s->descriptor.flags;
+	u64 pair[2] = {};
+
+	if (flags & STRUCT_OPEN_HOW) {
+		bpf_probe_read_user(pair, 16, (void *)s->raw[2]);
+		s->raw[2] = pair[0];
+		s->raw[3] = pair[1];
+	} else if (flags & STRUCT_CLONE) {
+		bpf_probe_read_user(pair, 8, (void *)s->raw[0]);
+		s->raw[0] = pair[0];
+	} else if (flags & STRUCT_SCHED) {
+		bpf_probe_read_user(pair, 16, (void *)s->raw[1]); /* size, policy, flags */
+		s->raw[1] = pair[0] >> 32;
+		s->raw[2] = pair[1];
+	}
+}
+
+/* Sets up the working memory for the call with this index, whose arguments are in raw; 0 if nothing is to do. */
+__noinline int prepare(u32 call)
+{
+	struct scratch *s = scratch_of_cpu();
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &call);
+
+	if (!s || !d || d->kind == KIND_NONE)
+		return 0;
+	s->descriptor = *d;
+	s->context.call = call;
+	if (d->flags & (STRUCT_OPEN_HOW | STRUCT_CLONE | STRUCT_SCHED))
+		read_structures(s);
+	__builtin_memset(&s->arguments, 0, sizeof(s->arguments));
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		s->arguments.args[i] = s->raw[i] & s->descriptor.mask[i];
+	return d->kind;
+}
+
+static __always_inline int socketcall(struct scratch *s)
+{
+	/* socket, bind, connect, listen, accept, ..., by the numbers of the i386 calls of their own */
+	const u32 own[21] = {0, 359, 361, 362, 363, 0, 367, 368, 360, 0, 0, 369, 371, 373, 366, 365, 370, 372, 364, 337, 345};
+	u32 operation = s->raw[0], call = 0, values[6] = {};
+
+	if (bpf_probe_read_user(values, sizeof(values), (void *)s->raw[1]))
+		lose(LOST_STRING);
+#pragma unroll
+	for (u32 i = 1; i < 21; i++)
+		if (operation == i)
+			call = own[i];
+	if (operation == 5 || operation == 18)
+		call = 364;
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		s->raw[i] = values[i];
+	if (!call)
+		return 0;
+	return prepare(1024 + call);
+}
+
+static __always_inline void dispatch(struct scratch *s, struct tracked *t, int kind)
+{
+	if (s->descriptor.flags & INCOMING && s->context.error)
+		return;
+	switch (kind) {
+	case KIND_PATHS:
+		if (s->descriptor.flags & ONLY_FAILED && !s->context.error)
+			return;
+		note_namespace(s, t);
+		on_paths();
+		break;
+	case KIND_FILE:
+		on_file();
+		break;
+	case KIND_MAP:
+		if (!(s->raw[3] & MAP_ANONYMOUS))
+			on_file();
+		else
+			on_arguments();
+		break;
+	case KIND_SIGNAL: /* those that reach a process are told by the tracepoint of signals, with their target */
+		if (!s->context.error && s->raw[s->descriptor.string[0] & 7])
+			return;
+		on_arguments();
+		break;
+	case KIND_ARGUMENTS:
+	case KIND_PROTECT:
+	case KIND_CLONE:
+		on_arguments();
+		break;
+	case KIND_IOCTL:
+		on_arguments();
+		/* FS_IOC_SETFLAGS, its 32 bit form, FS_IOC_FSSETXATTR: they change the file itself */
+		if ((u32)s->raw[1] == 0x40086602 || (u32)s->raw[1] == 0x40046602 || (u32)s->raw[1] == 0x401c5820)
+			on_file();
+		break;
+	case KIND_ADDRESS:
+		on_plain_address();
+		break;
+	case KIND_MESSAGE:
+		on_messages();
+		break;
+	case KIND_ACCEPT:
+		on_accept();
+		break;
+	}
+}
+
+/* A process names the nonce just before it executes the command to be recorded: from here it is followed. */
+static __always_inline void enrol_by_nonce(struct pt_regs *regs, u32 thread)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tracked fresh = {};
+
+	if (!settings.nonce || regs->di != ENROL_MAGIC || regs->si != settings.nonce)
+		return;
+	fresh.waiting = 1;
+	start_line(&fresh, task);
+	if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY))
+		lose(LOST_PROCESS);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	u32 call, error, uid, architecture = 0;
+	struct task_struct *task;
+	struct descriptor *d;
+	struct scratch *s;
+	u64 packed;
+	long number;
+	int kind;
+
+	number = (s32)regs->orig_ax;
+	if (!t) {
+		if (number == 157) /* prctl */
+			enrol_by_nonce(regs, thread);
+		return 0;
+	}
+	if (number < 0 || t->waiting)
+		return 0;
+	task = bpf_get_current_task_btf();
+	if (task->thread_info.status & TS_COMPAT)
+		architecture = 1;
+	else if (number & X32_BIT)
+		architecture = 2;
+	number &= ~X32_BIT;
+	if (number >= 1024) {
+		lose(LOST_NUMBER);
+		return 0;
+	}
+	call = architecture * 1024 + number;
+	error = ret < 0 && ret >= -4095 ? -ret : 0;
+	uid = user_of(task);
+	packed = (u64)call | (u64)error << 12 | (u64)uid << 24 | (u64)(control.epoch & 255) << 56;
+	if (t->recent[number & 7] != packed) {
+		mark(t, uid, call, error);
+		t->recent[number & 7] = packed;
+	}
+	if (error >= ERESTARTSYS && error <= ERESTARTSYS + 4)
+		return 0; /* it comes again */
+	d = bpf_map_lookup_elem(&descriptors, &call);
+	if (!d || d->kind == KIND_NONE)
+		return 0;
+	if (d->kind == KIND_MAP || d->kind == KIND_PROTECT) { /* the frequent ones without consequence */
+		if (!(regs->dx & PROT_EXEC))
+			return 0;
+	} else if (d->kind == KIND_CLONE) {
+		if (!((architecture == 1 ? regs->bx : regs->di) & NAMESPACES & d->mask[0]))
+			return 0;
+	}
+	s = scratch_of_cpu();
+	if (!s)
+		return 0;
+	set_context(&s->context, t, uid, call, error);
+	s->leader = t->leader;
+	s->result = ret;
+	load_arguments(s->raw, regs, architecture);
+	kind = prepare(call);
+	if (kind == KIND_SOCKETCALL)
+		kind = socketcall(s);
+	dispatch(s, t, kind);
+	return 0;
+}
+
+/* ---- processes ---- */
+
+SEC("tp_btf/task_newtask")
+int BPF_PROG(on_new_task, struct task_struct *child, u64 flags)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	u32 number;
+
+	if (!t)
+		return 0;
+	number = child->pid;
+	if (bpf_map_update_elem(&tracked, &number, t, BPF_ANY))
+		lose(LOST_PROCESS);
+	return 0;
+}
+
+static __always_inline int in_unit(void)
+{
+	u64 id = control.cgroup_id;
+
+	return id && bpf_get_current_ancestor_cgroup_id(control.cgroup_level) == id;
+}
+
+static __always_inline int is_executor(const u8 *name, u32 length)
+{
+	const char executor[] = "/systemd-executor";
+	u32 size = sizeof(executor) - 1;
+
+	if (length < size)
+		return 0;
+#pragma unroll
+	for (u32 i = 0; i < sizeof(executor) - 1; i++)
+		if (name[(length - size + i) & (PATH_SIZE - 1)] != executor[i])
+			return 0;
+	return 1;
+}
+
+/* execve() is about to change the credentials: who the process was decides whether a set-uid file gave it anything. */
+SEC("tp_btf/task_rename")
+int BPF_PROG(on_rename, struct task_struct *task, const char *name)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct task_struct *current = bpf_get_current_task_btf();
+
+	if (!t)
+		return 0;
+	t->effective[0] = current->cred->euid.val;
+	t->effective[1] = current->cred->egid.val;
+	bpf_probe_read_kernel(&t->permitted, sizeof(t->permitted), &current->cred->cap_permitted);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux_binprm *binary)
+{
+	u32 thread = bpf_get_current_pid_tgid(), former = old_thread;
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &former);
+	struct scratch *s = scratch_of_cpu();
+	struct file *file = BPF_CORE_READ(binary, file);
+	u32 first = 0;
+	int too_long;
+
+	if (!s)
+		return 0;
+	if (t && former != thread) { /* a thread that was not the leader goes on under the leader's number */
+		struct tracked moved = *t;
+
+		bpf_map_update_elem(&tracked, &thread, &moved, BPF_ANY);
+		bpf_map_delete_elem(&tracked, &former);
+		t = bpf_map_lookup_elem(&tracked, &thread);
+	}
+	if (!t && !in_unit())
+		return 0;
+	reset(s);
+	append_string(s, 0, (u64)BPF_CORE_READ(binary, filename), 1);
+	if (!t) {
+		struct tracked fresh = {};
+
+		if (is_executor(s->data, s->event.lengths[0]))
+			return 0;
+		fresh.line = __sync_fetch_and_add(&control.lines, 1) + 1;
+		start_line(&fresh, task);
+		fresh.effective[0] = task->cred->euid.val;
+		fresh.effective[1] = task->cred->egid.val;
+		if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY)) {
+			lose(LOST_PROCESS);
+			return 0;
+		}
+		first = FLAG_FIRST;
+		t = bpf_map_lookup_elem(&tracked, &thread);
+		if (!t)
+			return 0;
+	}
+	if (t->waiting) {
+		t->waiting = 0;
+		first = FLAG_FIRST;
+	}
+	set_context(&s->context, t, user_of(task), 59, 0);
+	__builtin_memset(&s->paths, 0, sizeof(s->paths));
+	s->paths.context = s->context;
+	s->paths.args[0] = first ? t->line : 0;
+	s->paths.args[1] = t->effective[0] | (u64)t->effective[1] << 32;
+	s->paths.args[2] = t->permitted;
+	if (BPF_CORE_READ(task, atomic_flags) & PFA_NO_NEW_PRIVS)
+		s->paths.args[3] = 1;
+	identify_root(&s->paths.root);
+	if (s->event.flags & FLAG_ABSOLUTE_0) {
+		take_root(s, 0);
+	} else {
+		take_current(s, 0);
+		identify_current(&s->paths.base[0]);
+	}
+	take_file(s, 2, file);
+	identify(s, 2, &s->paths.result);
+	inspect(s, file);
+	keep_text(s, &too_long);
+	if (!first && !too_long && !first_sight(&paths, &s->paths))
+		return 0;
+	__builtin_memcpy(s->event.args, s->paths.args, sizeof(s->event.args));
+	describe(s, EVENT_EXECUTED, &s->context, t->leader);
+	s->event.flags |= first | FLAG_BASE_0;
+	append_paths(s);
+	deliver(s, first || too_long ? NULL : &paths, &s->paths);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct pt_regs *regs;
+	u32 architecture = 0;
+	long number;
+
+	if (!t)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(current);
+	number = (s32)BPF_CORE_READ(regs, orig_ax);
+	if (current->thread_info.status & TS_COMPAT)
+		architecture = 1;
+	else if (number >= 0 && number & X32_BIT)
+		architecture = 2;
+	number &= ~X32_BIT;
+	/* exit, exit_group; or killed by a filter inside of any other call, which then never returned */
+	if (number >= 0 && number < 1024 &&
+	    ((architecture != 1 && (number == 60 || number == 231)) ||
+	     (architecture == 1 && (number == 1 || number == 252)) || (current->exit_code & 127) == 31))
+		mark(t, user_of(current), architecture * 1024 + number, ERESTARTSYS);
+	bpf_map_delete_elem(&tracked, &thread);
+	return 0;
+}
+
+/* ---- signals ---- */
+
+SEC("tp_btf/signal_generate")
+int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_struct *target, int group, int result)
+{
+	u32 thread = bpf_get_current_pid_tgid(), number;
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct task_struct *task;
+	const struct cred *theirs;
+	struct pt_regs *regs;
+	struct scratch *s;
+	u32 uid, mine, flags = 0;
+	s32 call;
+
+	if (!t)
+		return 0;
+	task = bpf_get_current_task_btf();
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	call = (s32)BPF_CORE_READ(regs, orig_ax);
+	if (call < 0 || call & X32_BIT || call >= 1024)
+		return 0;
+	if (task->thread_info.status & TS_COMPAT)
+		call += 1024;
+	number = call;
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &number);
+	if (!d || d->kind != KIND_SIGNAL)
+		return 0; /* not sent by a call that sends signals: a child that ended, a timer, a fault */
+	s = scratch_of_cpu();
+	if (!s)
+		return 0;
+	number = target->pid;
+	if (bpf_map_lookup_elem(&tracked, &number))
+		flags |= FLAG_OWN_TARGET;
+	theirs = target->real_cred;
+	uid = task->cred->euid.val;
+	mine = task->cred->uid.val;
+	if (uid != theirs->suid.val && uid != theirs->uid.val && mine != theirs->suid.val && mine != theirs->uid.val)
+		flags |= FLAG_FOREIGN;
+	reset(s);
+	__builtin_memset(&s->arguments, 0, sizeof(s->arguments));
+	set_context(&s->arguments.context, t, uid, call, 0);
+	s->arguments.context.flags = flags;
+	/* To a group, to everybody, or to one process: the sign of the argument tells. */
+	s->arguments.args[0] = (s32)(call >= 1024 ? BPF_CORE_READ(regs, bx) : BPF_CORE_READ(regs, di)) <= 0;
+	if (!first_sight(&arguments, &s->arguments))
+		return 0;
+	describe(s, EVENT_SIGNAL, &s->arguments.context, t->leader);
+	s->event.flags = flags;
+	s->event.args[0] = s->arguments.args[0];
+	deliver(s, &arguments, &s->arguments);
+	return 0;
+}
+
+/* A handler will run, and it ends with sigreturn, which leaves no trace of its own: it restores foreign registers. */
+SEC("tp_btf/signal_deliver")
+int BPF_PROG(on_handler, int signal, struct kernel_siginfo *info, struct k_sigaction *action)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (!t || (u64)action->sa.sa_handler <= 1)
+		return 0;
+	mark(t, user_of(task), task->thread_info.status & TS_COMPAT ? 1024 + 173 : 15, 0);
+	return 0;
+}
+
+/* ---- capabilities ---- */
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target, const struct user_namespace *having,
+	     int capability, int result)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+	struct tracked *t;
+	struct task_struct *task;
+	struct pt_regs *regs;
+	struct scratch *s;
+	s32 number;
+	u32 architecture;
+	long size;
+
+	if (result)
+		return 0; /* the process does not hold it, and went on or failed without */
+	t = bpf_map_lookup_elem(&tracked, &thread);
+	if (!t || t->waiting)
+		return 0;
+	task = bpf_get_current_task_btf();
+	if (cred != task->cred || cred != task->real_cred)
+		return 0; /* somebody else's rights, or borrowed ones: overlayfs, access(2) */
+	if (BPF_CORE_READ(target, level) > t->users)
+		return 0; /* inside a user namespace of its own */
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	number = task->flags & PF_IO_WORKER ? -1 : (s32)BPF_CORE_READ(regs, orig_ax);
+	architecture = task->thread_info.status & TS_COMPAT ? 1 : number >= 0 && number & X32_BIT ? 2 : 0;
+	if (number >= 0)
+		number &= ~X32_BIT;
+	if (number < 0 || number >= 1024)
+		number = 1023;
+	/* How much memory may be promised: asked at every mapping, and nothing depends on it. */
+	if (capability == CAP_SYS_ADMIN && architecture == 0 &&
+	    (number == 9 || number == 10 || number == 12 || number == 25 || number == 59 || number == 322 || number == 57 || number == 58))
+		return 0;
+	if (capability == CAP_SYS_ADMIN && architecture == 0 && number == 56 && !(BPF_CORE_READ(regs, di) & NAMESPACES & ~0xffULL))
+		return 0;
+	if (architecture == 0 && capability == CAP_SETUID && number == 105) {
+		u32 wanted = BPF_CORE_READ(regs, di);
+
+		if (wanted == cred->uid.val && wanted == cred->euid.val && wanted == cred->suid.val)
+			return 0; /* it would be allowed without */
+	}
+	if (architecture == 0 && capability == CAP_SETGID && number == 106) {
+		u32 wanted = BPF_CORE_READ(regs, di);
+
+		if (wanted == cred->gid.val && wanted == cred->egid.val && wanted == cred->sgid.val)
+			return 0;
+	}
+	s = scratch_of_cpu();
+	if (!s)
+		return 0;
+	reset(s);
+	__builtin_memset(s->stack, 0, sizeof(s->stack));
+	__builtin_memset(&s->capability, 0, sizeof(s->capability));
+	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
+	set_context(&s->capability.context, t, cred->euid.val, architecture * 1024 + number, 0);
+	s->capability.capability = capability;
+	/* The first frames are this program and what called it; they are told apart by name in user space. */
+#pragma unroll
+	for (int i = 0; i < FRAMES_KEPT; i++)
+		s->capability.frames[i] = s->stack[i + 1];
+	if (!first_sight(&capabilities, &s->capability))
+		return 0;
+	describe(s, EVENT_CAPABILITY, &s->capability.context, t->leader);
+	load_arguments(s->event.args, regs, architecture);
+	s->event.extra[0] = capability;
+	s->event.extra[1] = size;
+	__builtin_memcpy(s->data, s->stack, sizeof(s->stack));
+	s->event.lengths[0] = sizeof(s->stack);
+	s->event.used = sizeof(s->stack);
+	deliver(s, &capabilities, &s->capability);
+	return 0;
+}
+
+/* ---- cgroups ---- */
+
+static __always_inline int is_unit_path(const u8 *path, u32 length)
+{
+	u32 wanted = control.path_length, skipped;
+
+	if (!wanted || wanted > sizeof(control.path) || length < wanted || (!control.anywhere && length != wanted))
+		return 0;
+	skipped = length - wanted;
+	for (u32 i = 0; i < sizeof(control.path); i++) {
+		if (i >= wanted)
+			break;
+		if (path[(skipped + i) & (PATH_SIZE - 1)] != (u8)control.path[i & (sizeof(control.path) - 1)])
+			return 0;
+	}
+	return 1;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(on_cgroup, struct cgroup *group, const char *path)
+{
+	struct scratch *s = scratch_of_cpu();
+	long length;
+
+	if (!s || BPF_CORE_READ(group, root, hierarchy_id) != 0)
+		return 0; /* of the hierarchies only version 2 has ids that can be asked for */
+	length = bpf_probe_read_kernel_str(s->buffer, PATH_SIZE, path);
+	if (length < 2 || !is_unit_path(s->buffer, length - 1))
+		return 0;
+	control.cgroup_level = BPF_CORE_READ(group, level);
+	control.cgroup_id = BPF_CORE_READ(group, kn, id);
+	return 0;
+}
+
+/* A process that already runs is moved into the unit. systemd's own child is not: it has not executed anything yet. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_moved, struct cgroup *group, const char *path, struct task_struct *task, int threads)
+{
+	u32 thread = task->pid;
+	struct tracked fresh = {};
+	struct scratch *s = scratch_of_cpu();
+
+	if (!s || !control.cgroup_id || BPF_CORE_READ(group, root, hierarchy_id) != 0)
+		return 0;
+	if (BPF_CORE_READ(group, kn, id) != control.cgroup_id)
+		return 0;
+	if (task->flags & PF_FORKNOEXEC && machine_number(BPF_CORE_READ(task, real_parent, group_leader)) == 1)
+		return 0;
+	if (bpf_map_lookup_elem(&tracked, &thread))
+		return 0;
+	fresh.line = __sync_fetch_and_add(&control.lines, 1) + 1;
+	start_line(&fresh, task);
+	if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY)) {
+		lose(LOST_PROCESS);
+		return 0;
+	}
+	reset(s);
+	set_context(&s->context, &fresh, task->cred->euid.val, 0, 0);
+	describe(s, EVENT_JOINED, &s->context, fresh.leader);
+	deliver(s, NULL, NULL);
+	return 0;
+}
+
+/* ---- io_uring ---- */
+
+struct io_kiocb {
+	u8 opcode;
+} __attribute__((preserve_access_index));
+
+static __always_inline int on_ring(struct io_kiocb *request)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct scratch *s;
+
+	if (!t)
+		return 0;
+	s = scratch_of_cpu();
+	if (!s)
+		return 0;
+	reset(s);
+	__builtin_memset(&s->arguments, 0, sizeof(s->arguments));
+	set_context(&s->arguments.context, t, user_of(bpf_get_current_task_btf()), 426, 0);
+	s->arguments.args[0] = BPF_CORE_READ(request, opcode);
+	s->arguments.args[1] = 1;
+	if (!first_sight(&arguments, &s->arguments))
+		return 0;
+	describe(s, EVENT_RING, &s->arguments.context, t->leader);
+	s->event.args[0] = s->arguments.args[0];
+	deliver(s, &arguments, &s->arguments);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_ring_request, struct io_kiocb *request)
+{
+	return on_ring(request);
+}
+
+SEC("tp_btf/io_uring_submit_sqe")
+int BPF_PROG(on_ring_entry, struct io_kiocb *request)
+{
+	return on_ring(request);
+}
+
+/* ---- processes that run already ---- */
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} __attribute__((preserve_access_index));
+
+struct task_struct___groups {
+	struct css_set *cgroups;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter_meta;
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+} __attribute__((preserve_access_index));
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+} __attribute__((preserve_access_index));
+
+struct cgroup___state {
+	struct cgroup_subsys_state self;
+} __attribute__((preserve_access_index));
+
+static __always_inline int is_member(struct task_struct *task)
+{
+	struct cgroup *group = BPF_CORE_READ((struct task_struct___groups *)task, cgroups, dfl_cgrp);
+
+	for (int i = 0; i < 16; i++) {
+		struct cgroup_subsys_state *above;
+
+		if (!group)
+			break;
+		if (BPF_CORE_READ(group, kn, id) == control.cgroup_id)
+			return 1;
+		above = BPF_CORE_READ((struct cgroup___state *)group, self.parent);
+		if (!above)
+			break;
+		group = BPF_CORE_READ(above, cgroup);
+	}
+	return 0;
+}
+
+/*
+ * Reading from this follows all threads of the unit's cgroup and those below it, if control.members is set; in any case
+ * those whose process is followed already.
+ */
+SEC("iter/task")
+int enrol_members(struct bpf_iter__task *context)
+{
+	struct task_struct *task = context->task;
+	struct tracked fresh = {}, *t;
+	u32 thread, leader;
+
+	if (!task)
+		return 0;
+	thread = task->pid;
+	leader = task->tgid;
+	if (bpf_map_lookup_elem(&tracked, &thread))
+		return 0;
+	t = bpf_map_lookup_elem(&tracked, &leader);
+	if (t)
+		fresh = *t;
+	else if (!control.members || !control.cgroup_id || !is_member(task))
+		return 0;
+	else
+		start_line(&fresh, task);
+	if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY))
+		lose(LOST_PROCESS);
+	return 0;
+}
