@@ -185,13 +185,24 @@ def intersection(first: SystemCallList, own: SystemCallList, host: HostFacts) ->
     The answers that the unit's own list gives to single calls are kept.
     """
     base, other = (own, first) if own.allow_list and not first.allow_list else (first, own)
-    listed = frozenset(name for name, _ in first.entries | own.entries)
-    lost = {name for name in known_calls(host) | listed if base.allows(name) and not other.allows(name)}
-    words = {name: dict(other.entries).get(name, "") for name in lost}
+    calls = known_calls(host) | {name for name, _ in first.entries | own.entries}
+    lost = {name for name in calls if base.allows(name) and not other.allows(name)}
+    base = parse_system_call_list(_without_names(base.lines, lost), host) or base
+    answers = dict(other.entries)
+    words = {name: answers.get(name, "") for name in lost if base.allows(name)}
     words |= {name: answer for name, answer in own.entries if answer and not base.allows(name)}
     line = " ".join(f"{name}:{_word(answer)}" if answer else name for name, answer in sorted(words.items()))
     both = parse_system_call_list((*base.lines, f"~{line}"), host) if line else base
     return own if both == own or both is None else both
+
+
+def _without_names(lines: Sequence[str], names: set[str]) -> list[str]:
+    """Return the lines behind the first without calls that they would add by name and that are to go again."""
+    shortened = [
+        line if line.startswith("~") else " ".join(word for word in line.split() if word not in names)
+        for line in lines[1:]
+    ]
+    return [lines[0], *filter(None, shortened)]
 
 
 def _word(answer: str) -> str:

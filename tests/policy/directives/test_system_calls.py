@@ -117,6 +117,11 @@ def test_it_meets_the_units_own_list() -> None:
                 assert both.answer(name, "default") == own.answer(name, "default")
 
 
+def test_what_the_unit_denies_is_not_added_first() -> None:
+    both = intersection(parsed("@system-service", "~@memlock", "mlock chroot"), parsed("@system-service"), HOST)
+    assert both.lines == ("@system-service", "~@memlock", "mlock")
+
+
 lines = st.lists(
     st.tuples(
         st.sampled_from(("", "~")),
