@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from policy.behaviour import CapabilityUsed
@@ -18,7 +20,7 @@ def limit(hard: Value) -> Struct:
     return Struct({"rlim_cur": 5, "rlim_max": hard})
 
 
-def capabilities(*calls: tuple[Value, ...], machine: BareMachine | None = None) -> list[str]:
+def capabilities(*calls: tuple[object, ...], machine: BareMachine | None = None) -> list[str]:
     """Return the reasons of the capabilities that a root process needed for these calls (name, arguments)."""
     trace = Trace()
     target = Normaliser(Scope(), machine or BareMachine(limits={"RLIMIT_NOFILE": 1000}), started=1.0)
@@ -29,9 +31,9 @@ def capabilities(*calls: tuple[Value, ...], machine: BareMachine | None = None) 
     return sorted(f"{use.capability}: {use.reason}" for use in used)
 
 
-def call_of(trace: Trace, name: Value, arguments: list[Value]) -> RawCall:
+def call_of(trace: Trace, name: object, arguments: list[object]) -> RawCall:
     assert isinstance(name, str)
-    return trace.call(7, name, *arguments)
+    return trace.call(7, name, *cast("list[Value]", arguments))
 
 
 RAISED = ["CAP_SYS_RESOURCE: RLIMIT_NOFILE raised above its hard limit"]
@@ -53,7 +55,7 @@ RAISED = ["CAP_SYS_RESOURCE: RLIMIT_NOFILE raised above its hard limit"]
         ),
     ],
 )
-def test_hard_limits(calls: list[tuple[Value, ...]], expected: list[str]) -> None:
+def test_hard_limits(calls: list[tuple[object, ...]], expected: list[str]) -> None:
     assert capabilities(*calls) == expected
 
 

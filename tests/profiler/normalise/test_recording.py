@@ -186,7 +186,11 @@ def test_a_thread_that_executes_goes_on_as_the_leader() -> None:
 
 def test_children_of_a_vfork_run_before_it_returns() -> None:
     trace = Trace()
-    child = [trace.call(43, "stat", b"inside"), trace.executed(43, b"/bin/true"), ProcessEnded(43, trace.time, 0)]
+    child: list[RawEvent] = [
+        trace.call(43, "stat", b"inside"),
+        trace.executed(43, b"/bin/true"),
+        ProcessEnded(43, trace.time, 0),
+    ]
     events = [*started(trace), *child, trace.call(40, "vfork", result=43)]
     target = feed(normaliser(), *events)
     assert {"/srv/inside", "/bin/true"} <= paths(target)
