@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +14,7 @@ import click
 from profiler.errors import PermissionRefused, UsageError
 from profiler.machine import Host, Machine
 from profiler.progress import step
+from profiler.unit.workload import Workload
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,8 +32,8 @@ class MachineChoice:
         return not Host.has_systemd() if self.twin is None else self.twin
 
     @contextmanager
-    def machine(self) -> Iterator[Machine]:
-        """Yield the machine; a twin is booted for it and gone afterwards.
+    def machine(self, workload: Workload | None = None) -> Iterator[Machine]:
+        """Yield the machine; a twin is booted for it and gone afterwards, and sees what the workload's command names.
 
         Raises PermissionRefused when not root, UsageError for ``--no-twin`` where no systemd runs.
         """
@@ -39,7 +41,7 @@ class MachineChoice:
         if self.is_twin:
             from profiler.twin import up
 
-            with up(packages=self.packages, announce=step) as twin:
+            with up(packages=self.packages, announce=step, visible=hidden_places(workload)) as twin:
                 yield twin
             return
         if self.packages:
@@ -47,6 +49,18 @@ class MachineChoice:
         if not Host.has_systemd():
             raise UsageError("systemd is not running on this host", hint="leave out --no-twin: a twin has one")
         yield Host()
+
+
+HIDDEN_IN_A_TWIN = (Path("/tmp"), Path("/run"), Path("/dev/shm"))
+"""Where a twin, as a machine that has just booted, has empty file systems of its own."""
+
+
+def hidden_places(workload: Workload | None) -> tuple[Path, ...]:
+    """Return the current directory and the files that a workload names, as far as a twin would not see them."""
+    named = [Path(word) for word in workload.words if word.startswith("/")] if workload is not None else []
+    places = [place for place in (Path.cwd(), *named) if place.exists()]
+    hidden = [place for place in places if any(root in place.parents for root in HIDDEN_IN_A_TWIN)]
+    return tuple(place for place in dict.fromkeys(hidden) if not any(other in place.parents for other in hidden))
 
 
 def require_root() -> None:

@@ -43,11 +43,11 @@ def losses_in_words(profile: Profile) -> list[str]:
     return lines
 
 
-def denials_in_words(denials: Sequence[Denial]) -> list[str]:
-    """Return one line for each denial, as far as they are shown."""
-    lines = [denial_in_words(denial) for denial in denials[:SHOWN]]
-    if len(denials) > SHOWN:
-        lines.append(f"... and {len(denials) - SHOWN} more")
+def denials_in_words(denials: Sequence[Denial], *, shown: int = SHOWN) -> list[str]:
+    """Return one line for each of the first ``shown`` denials, and how many there are besides."""
+    lines = [denial_in_words(denial) for denial in denials[:shown]]
+    if len(denials) > shown:
+        lines.append(f"... and {len(denials) - shown} more")
     return lines
 
 

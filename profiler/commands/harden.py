@@ -56,7 +56,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     options["output_directory"].mkdir(parents=True, exist_ok=True)
     for path in (profile_path, drop_in_path):
         profile_file.check_writable(path, force=options["force"])
-    with machine_choice.machine() as machine:
+    with machine_choice.machine(workload) as machine:
         study = _study(machine, unit)
         host = read_host_facts(machine)
         with progress.step(f"recording {study.name}") as step:
@@ -74,7 +74,10 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     if replayed.denials:
         return ExitCode.DOES_NOT_FIT
     # A new twin: it is as fresh as the one that was recorded, so that what is done only once is done again.
-    with machine_choice.machine() as machine, progress.step(f"validating {study.name} under {drop_in_path}") as step:
+    with (
+        machine_choice.machine(workload) as machine,
+        progress.step(f"validating {study.name} under {drop_in_path}") as step,
+    ):
         verdict = validate(
             _study(machine, unit),
             generated.text,

@@ -75,7 +75,7 @@ def command(
     name = full_name(unit) if unit is not None else Path(words[0]).name
     destination = options["output"] or Path(f"{name.removesuffix('.service')}.profile")
     profile_file.check_writable(destination, force=options["force"])
-    with machine_choice.machine() as machine:
+    with machine_choice.machine(workload) as machine:
         if unit is None:
             recorded = record_command(machine, words)
         else:

@@ -42,8 +42,9 @@ def command(profile: Path, drop_in: Path, systemd: int | None, json_style: JsonS
     if json_style is not JsonStyle.OFF:
         click.echo(json_style.render(replay_document(replayed)))
     else:
-        for line in denials_in_words(replayed.denials):
-            click.echo(f"blocked: {line}")
+        for word, denials in (("blocked", replayed.blocked), ("changed", replayed.changed)):
+            for line in denials_in_words(denials, shown=len(denials)):
+                click.echo(f"{word}: {line}")
         click.echo(replay_summary(replayed))
     if replayed.denials:
         return ExitCode.DOES_NOT_FIT

@@ -40,7 +40,7 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
     """
     parsed = read_drop_in(drop_in)
     before = profile_file.read_profile(options["profile"]) if options["profile"] else None
-    with machine_choice.machine() as machine:
+    with machine_choice.machine(workload) as machine:
         study = Unit.load(machine, unit)
         study.check_may_restart()
         study.check_without_ours()

@@ -31,7 +31,11 @@ def boot(keeper: Keeper) -> None:
         inner_network = network.make_dead_end()
         ears = _Ears.open()
         command = nspawn.boot_command(
-            keeper.workspace.merged, keeper.record.name, machine_id, network.path_of(inner_network)
+            keeper.workspace.merged,
+            keeper.record.name,
+            machine_id,
+            network.path_of(inner_network),
+            visible=keeper.job.visible,
         )
         process = keeper.start(command, nspawn.environment({"NOTIFY_SOCKET": ears.address}))
     _wait_until_ready(keeper, ears, process)

@@ -21,6 +21,7 @@ class Job:
 
     ``patience`` is in seconds. ``lock`` is an inherited descriptor that keeps the directory ours. ``layers`` are
     stacked topmost first. ``image`` is the root of another system, to be booted in place of this machine's.
+    ``visible`` are places of the host that the twin sees, read-only, where it would have directories of its own.
     """
 
     directory: Path = Path()
@@ -30,6 +31,7 @@ class Job:
     install: tuple[str, ...] = ()
     finished_layer: Path | None = None
     image: Path | None = None
+    visible: tuple[Path, ...] = ()
 
     def to_text(self) -> str:
         """Return the job as one line."""
@@ -48,6 +50,7 @@ class Job:
             install=tuple(found["install"]),
             finished_layer=Path(finished) if finished else None,
             image=Path(image) if image else None,
+            visible=tuple(Path(place) for place in found["visible"]),
         )
 
 

@@ -98,8 +98,8 @@ def furnish(merged: Path) -> str:
     return machine_id
 
 
-def boot_command(merged: Path, name: str, machine_id: str, network: str) -> list[str]:
-    """Return the command line that boots a systemd in the tree at ``merged``."""
+def boot_command(merged: Path, name: str, machine_id: str, network: str, *, visible: Sequence[Path] = ()) -> list[str]:
+    """Return the command line that boots a systemd in the tree at ``merged``; places in ``visible`` are bound into it."""
     return [
         *_common(merged, name),
         "--console=read-only",
@@ -107,6 +107,7 @@ def boot_command(merged: Path, name: str, machine_id: str, network: str) -> list
         f"--network-namespace-path={network}",
         "--notify-ready=yes",
         "--setenv=SYSTEMD_LOG_SECCOMP=1",
+        *(f"--bind-ro={bound(place)}" for place in visible),
         *(f"--bind={device}" for device in DEVICES if os.path.exists(device)),  # noqa: PTH110
         "--",
         "/bin/sh",
@@ -118,6 +119,11 @@ def boot_command(merged: Path, name: str, machine_id: str, network: str) -> list
         "fstab=no",
         *(f"systemd.mask={unit}" for unit in MASKED),
     ]
+
+
+def bound(place: Path) -> str:
+    """Return a path as ``--bind-ro=`` takes it (systemd-nspawn(1): a colon is escaped with a backslash)."""
+    return str(place).replace("\\", "\\\\").replace(":", "\\:")
 
 
 def program_command(merged: Path, name: str, arguments: Sequence[str], options: Sequence[str] = ()) -> list[str]:

@@ -110,11 +110,13 @@ def up(
     patience: float = BOOT_PATIENCE,
     announce: Announce = nullcontext,
     image: Path | None = None,
+    visible: Sequence[Path] = (),
 ) -> Twin:
     """Boot a twin, with Debian packages that the host does not have, and return it when its systemd is ready.
 
     ``image`` is the root directory of another system, which is booted in place of a clone of this machine; it is only
-    read. It is gone when this process ends, however it ends; ``detached`` lets it live until it is taken down by name.
+    read. ``visible`` are directories and files of the host that the twin sees, read-only, although they lie where it
+    has a file system of its own (/tmp, /run). It is gone when this process ends, however it ends; ``detached`` lets it live until it is taken down by name.
     ``patience`` is in seconds. Raises PermissionRefused, UsageError for a bad or taken name, ToolError otherwise.
     """
     require_possible()
@@ -124,7 +126,7 @@ def up(
         raise UsageError(f"cannot boot {image}", hint="name a directory that holds a system, and no packages")
     stack = layers.ensure(packages, announce)
     with announce(f"booting the twin {name}"):
-        twin = _boot(name, tuple(packages), Job(layers=stack, patience=patience, image=image))
+        twin = _boot(name, tuple(packages), Job(layers=stack, patience=patience, image=image, visible=tuple(visible)))
     if detached:
         twin.let_go()
     return twin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,14 @@ class Workload:
 
     command: str
     timeout: float = WORKLOAD_TIMEOUT
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the command as a shell would split it; none if they cannot be told."""
+        try:
+            return shlex.split(self.command)
+        except ValueError:
+            return []
 
     def run(self, machine: Machine) -> Completed:
         """Run it to its end; raises CommandFailed with its last words if it exits with another status than 0."""
