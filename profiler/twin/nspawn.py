@@ -99,7 +99,7 @@ def furnish(merged: Path) -> str:
 
 
 def boot_command(merged: Path, name: str, machine_id: str, network: str, *, visible: Sequence[Path] = ()) -> list[str]:
-    """Return the command line that boots a systemd in the tree at ``merged``; places in ``visible`` are bound into it."""
+    """Return the command line that boots a systemd in the tree at ``merged``; what is ``visible`` is bound into it."""
     return [
         *_common(merged, name),
         "--console=read-only",

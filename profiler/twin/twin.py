@@ -116,8 +116,9 @@ def up(
 
     ``image`` is the root directory of another system, which is booted in place of a clone of this machine; it is only
     read. ``visible`` are directories and files of the host that the twin sees, read-only, although they lie where it
-    has a file system of its own (/tmp, /run). It is gone when this process ends, however it ends; ``detached`` lets it live until it is taken down by name.
-    ``patience`` is in seconds. Raises PermissionRefused, UsageError for a bad or taken name, ToolError otherwise.
+    has a file system of its own (/tmp, /run). The twin is gone when this process ends, however it ends; ``detached``
+    lets it live until it is taken down by name. ``patience`` is in seconds.
+    Raises PermissionRefused, UsageError for a bad or taken name, ToolError otherwise.
     """
     require_possible()
     sweep()
