@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from policy.behaviour import Fact
 from policy.directives.base import Directive, Evidence, all_directives
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.replay import ordered
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
@@ -46,6 +47,7 @@ class Decision:
     """All choices, in the order of the drop-in, and what the model cannot explain about the unit's own settings."""
 
     choices: tuple[Choice, ...]
+    evidence: Evidence
     unexplained: tuple[Denial, ...] = ()  # facts that the unit's own settings deny by the model: the model is wrong
     remaining: tuple[Denial, ...] = ()  # facts that no candidate allows together with the others: must be empty
 
@@ -67,9 +69,9 @@ class _Column:
         return self.position + 1 < len(self.candidates)
 
 
-def decide(profile: Profile, host: HostFacts) -> Decision:
-    """Return the strictest settings for a profile on a target machine."""
-    evidence = Evidence(profile.facts, host, profile.header.unit, profile.header.start_up_observed)
+def decide(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> Decision:
+    """Return the strictest settings of a level for a profile on a target machine."""
+    evidence = Evidence(profile.facts, host, profile.header.unit, profile.header.start_up_observed, level)
     own = parse_settings(evidence.unit.assignments, host)
     baseline = build_sandbox(own, host, evidence.unit)
     facts = [fact for fact in ordered(profile.facts) if baseline.judge(fact) is None]
@@ -77,7 +79,7 @@ def decide(profile: Profile, host: HostFacts) -> Decision:
     columns = {name: _column(kind, own[name], evidence) for name, kind in all_directives().items()}
     remaining = _relax(columns, facts, evidence)
     choices = [Choice(column.current, column.own, tuple(column.forced_by.values())) for column in columns.values()]
-    return Decision(tuple(choices), tuple(unexplained), remaining)
+    return Decision(tuple(choices), evidence, tuple(unexplained), remaining)
 
 
 def _column(kind: type[Directive], own: Directive, evidence: Evidence) -> _Column:

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from policy.decide import Decision
-from policy.directives.base import Evidence
 from policy.explain import Explanation, Kept, Status, explain
-from policy.host_facts import HostFacts
-from policy.service_profile import Profile
 from policy.wording import denial_in_words, fact_in_words
 
 REASONS_SHOWN = 12
@@ -22,11 +19,9 @@ NEEDS_COMPANION = {"SystemCallErrorNumber": "SystemCallFilter", "IPAddressAllow"
 """Directives that say nothing without another one."""
 
 
-def drop_in_settings(decision: Decision, profile: Profile, host: HostFacts) -> tuple[Setting, ...]:
+def drop_in_settings(decision: Decision) -> tuple[Setting, ...]:
     """Return the settings of the drop-in for a decision, in order."""
-    header = profile.header
-    evidence = Evidence(profile.facts, host, header.unit, header.start_up_observed)
-    explanations = explain(decision, evidence)
+    explanations = explain(decision)
     set_anyhow = {one.directive for one in explanations if one.values}
     return tuple(
         (one.directive, one.values, comments(one))

@@ -47,8 +47,9 @@ class Explanation:
     exceptions: tuple[Kept, ...] = ()
 
 
-def explain(decision: Decision, evidence: Evidence) -> tuple[Explanation, ...]:
+def explain(decision: Decision) -> tuple[Explanation, ...]:
     """Return an explanation for every directive of a decision, in the order of a drop-in."""
+    evidence = decision.evidence
     chosen = {choice.name: choice.chosen for choice in decision.choices}
     sandbox = build_sandbox(chosen, evidence.host, evidence.unit)
     facts = [fact for fact in ordered(evidence.facts) if sandbox.judge(fact) is None]

@@ -8,6 +8,7 @@ from policy.decide import Decision, decide
 from policy.drop_in import DropIn, Setting
 from policy.drop_in_for import drop_in_settings
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.service_profile import Profile
 from policy.wording import denial_in_words
 from profiler.errors import ExitCode, ToolError
@@ -27,14 +28,16 @@ class Generated:
         return self.drop_in.render()
 
 
-def generate(profile: Profile, host: HostFacts, *, accept_partial: bool = False) -> Generated:
-    """Return the tightest drop-in for a profile.
+def generate(
+    profile: Profile, host: HostFacts, *, accept_partial: bool = False, level: Level = Level.STANDARD
+) -> Generated:
+    """Return the tightest drop-in of a level for a profile.
 
     Raises ToolError for a profile without facts, for a partial one unless that is accepted, and if no settings were
     found under which everything that was recorded is allowed.
     """
     check_usable(profile, accept_partial=accept_partial)
-    decision = decide(profile, host)
+    decision = decide(profile, host, level)
     if decision.remaining:
         raise ToolError(
             f"no settings allow everything that was recorded: {denial_in_words(decision.remaining[0])}",
@@ -42,10 +45,10 @@ def generate(profile: Profile, host: HostFacts, *, accept_partial: bool = False)
         )
     settings = tuple(
         Setting(name, value, tuple(comments) if position == 0 else ())
-        for name, values, comments in drop_in_settings(decision, profile, host)
+        for name, values, comments in drop_in_settings(decision)
         for position, value in enumerate(values)
     )
-    return Generated(decision, DropIn(settings, header(profile, host), VERSION))
+    return Generated(decision, DropIn(settings, header(profile, host, level), VERSION))
 
 
 def check_usable(profile: Profile, *, accept_partial: bool) -> None:
@@ -61,7 +64,7 @@ def check_usable(profile: Profile, *, accept_partial: bool) -> None:
         )
 
 
-def header(profile: Profile, host: HostFacts) -> tuple[str, ...]:
+def header(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> tuple[str, ...]:
     """Return the comment lines at the top of a drop-in: for what it was made, and what was not seen."""
     known = profile.header
     recorders = ", ".join(known.recorders) or "an unknown recorder"
@@ -70,6 +73,8 @@ def header(profile: Profile, host: HostFacts) -> tuple[str, ...]:
         f" in {len(known.recordings)} recording(s) by {recorders}",
         "What was recorded is allowed, what was not is not: only what the workload did is covered.",
     ]
+    if level is not Level.STANDARD:
+        lines.insert(1, f"level: {level}")
     if known.unobserved:
         lines.append(f"not exercised while recording: {', '.join(known.unobserved)}")
     if known.other_settings:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from policy.behaviour import Behaviour, Fact, SystemCall
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.sandbox.sandbox import Sandbox
 from policy.unit_settings import UnitSettings
 
@@ -23,12 +24,17 @@ RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything a directive may look at when it proposes values: the facts, the target and the unit."""
+    """Everything a directive may look at when it proposes values: the facts, the target, the unit and the level.
+
+    ``memory`` keeps what several directives want to know and what takes long to find out, by a key of their choice.
+    """
 
     facts: frozenset[Fact]
     host: HostFacts
     unit: UnitSettings
     start_up_observed: bool = True
+    level: Level = Level.STANDARD
+    memory: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def by_type(self) -> Mapping[type[Behaviour], tuple[Fact, ...]]:

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from policy.decide import decide
-from policy.directives.base import Evidence
 from policy.explain import Explanation, explain
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.service_profile import Profile
 from policy.wording import denial_in_words, fact_in_words
 from profiler import profile_file
 from profiler.errors import UsageError
+from profiler.level_option import level_option
 from profiler.options import JsonStyle, json_option, quiet_option
 from profiler.target import target, target_option
 from profiler.terminal import printable
@@ -24,10 +25,11 @@ SCHEMA_VERSION = 1
 @click.command("explain")
 @click.argument("profile", type=click.Path(path_type=Path))
 @click.argument("subject", metavar="[DIRECTIVE|VALUE]", required=False)
+@level_option
 @target_option
 @json_option
 @quiet_option
-def command(profile: Path, subject: str | None, systemd: int | None, json_style: JsonStyle) -> None:
+def command(profile: Path, subject: str | None, level: Level, systemd: int | None, json_style: JsonStyle) -> None:
     """Say why each setting of a drop-in is what it is: who needed what, when, and how that is known.
 
     With a directive (SystemCallFilter) or a value (CAP_CHOWN, AF_INET, /run) only what concerns it.
@@ -37,7 +39,7 @@ def command(profile: Path, subject: str | None, systemd: int | None, json_style:
       unit-tailor explain nginx.profile
       unit-tailor explain nginx.profile CAP_DAC_OVERRIDE
     """
-    explanations = explained(profile_file.read_profile(profile), target(systemd))
+    explanations = explained(profile_file.read_profile(profile), target(systemd), level)
     chosen = tuple(filter(None, (about(one, subject) for one in explanations)))
     if not chosen:
         raise UsageError(
@@ -52,11 +54,9 @@ def command(profile: Path, subject: str | None, systemd: int | None, json_style:
             click.echo(printable(line))
 
 
-def explained(profile: Profile, host: HostFacts) -> tuple[Explanation, ...]:
+def explained(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> tuple[Explanation, ...]:
     """Return the explanation of every directive for a profile."""
-    header = profile.header
-    evidence = Evidence(profile.facts, host, header.unit, header.start_up_observed)
-    return explain(decide(profile, host), evidence)
+    return explain(decide(profile, host, level))
 
 
 def about(explanation: Explanation, subject: str | None) -> Explanation | None:

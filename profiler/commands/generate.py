@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from policy.level import Level
 from profiler import profile_file
 from profiler.generation import generate
+from profiler.level_option import level_option
 from profiler.options import quiet_option
 from profiler.run import pasteable
 from profiler.service_options import force_option
@@ -20,10 +22,11 @@ from profiler.target import target, target_option, target_remarks
     "-o", "--output", type=click.Path(path_type=Path), help="Write the drop-in here. Default: standard output."
 )
 @force_option
+@level_option
 @target_option
 @click.option("--accept-partial", is_flag=True, help="Make a drop-in although the recording lost something.")
 @quiet_option
-def command(profile: Path, output: Path | None, force: bool, systemd: int | None, accept_partial: bool) -> None:
+def command(profile: Path, output: Path | None, systemd: int | None, level: Level, **options: bool) -> None:
     """Cut the tightest drop-in that everything in a profile survives.
 
     \b
@@ -33,10 +36,10 @@ def command(profile: Path, output: Path | None, force: bool, systemd: int | None
     recorded = profile_file.read_profile(profile)
     for line in target_remarks(systemd):
         click.echo(line, err=True)
-    generated = generate(recorded, target(systemd), accept_partial=accept_partial)
+    generated = generate(recorded, target(systemd), accept_partial=options["accept_partial"], level=level)
     if output is None:
         click.echo(generated.text, nl=False)
         return
-    profile_file.write_text(output, generated.text, mode=0o644, force=force)
+    profile_file.write_text(output, generated.text, mode=0o644, force=options["force"])
     click.echo(f"wrote {len(generated.drop_in.settings)} settings to {output}", err=True)
     click.echo(f"next: {pasteable(['unit-tailor', 'replay', str(profile), str(output)])}", err=True)

@@ -14,6 +14,7 @@ from profiler.commands.record import conclude
 from profiler.errors import ExitCode
 from profiler.generation import generate
 from profiler.host import read_host_facts
+from profiler.level_option import level_option
 from profiler.machine import Machine
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import denials_in_words, installation_advice, replay_summary, verdict_in_words
@@ -37,6 +38,7 @@ from profiler.validate.validation import validate
     help="Where UNIT.conf and UNIT.profile go. Default: this directory.",
 )
 @force_option
+@level_option
 @click.option("--show", is_flag=True, help="Print the drop-in as well.")
 @click.option("--accept-partial", is_flag=True, help="Go on although the recording lost something.")
 @machine_options
@@ -65,7 +67,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     if status == ExitCode.INTERRUPTED:
         return status
     with progress.step("cutting the drop-in"):
-        generated = generate(recorded.profile, host, accept_partial=options["accept_partial"])
+        generated = generate(recorded.profile, host, accept_partial=options["accept_partial"], level=options["level"])
         replayed = replay(recorded.profile, generated.drop_in.assignments, host)
     profile_file.write_text(drop_in_path, generated.text, mode=0o644, force=options["force"])
     if options["show"]:

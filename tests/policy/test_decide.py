@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from policy.behaviour import Fact, PathPair, PathUse, SystemCall
 from policy.decide import Decision, decide
-from policy.directives.base import Evidence
 from policy.drop_in import DropIn, Setting
 from policy.drop_in_for import drop_in_settings
 from policy.explain import Explanation, Status, explain
@@ -27,18 +26,16 @@ from tests.policy.services import HOST, UNITS, data_store, pool, profile, web_se
 VERSIONS = (245, 247, 250, 252, 255, 257, 262)
 
 
-def drop_in(decision: Decision, recorded: Profile, host: HostFacts = HOST) -> list[Assignment]:
-    return [(name, value) for name, values, _ in drop_in_settings(decision, recorded, host) for value in values]
+def drop_in(decision: Decision) -> list[Assignment]:
+    return [(name, value) for name, values, _ in drop_in_settings(decision) for value in values]
 
 
 def written(recorded: Profile, host: HostFacts = HOST) -> dict[str, tuple[str, ...]]:
-    return {name: values for name, values, _ in drop_in_settings(decide(recorded, host), recorded, host)}
+    return {name: values for name, values, _ in drop_in_settings(decide(recorded, host))}
 
 
 def explained(recorded: Profile) -> dict[str, Explanation]:
-    header = recorded.header
-    evidence = Evidence(recorded.facts, HOST, header.unit, header.start_up_observed)
-    return {one.directive: one for one in explain(decide(recorded, HOST), evidence)}
+    return {one.directive: one for one in explain(decide(recorded, HOST))}
 
 
 def test_a_web_server_keeps_what_it_used_and_no_more() -> None:
@@ -78,7 +75,7 @@ def test_typical_daemons_are_not_denied_anything(recorded: Profile, version: int
     decision = decide(recorded, host)
     assert not decision.unexplained
     assert not decision.remaining
-    assert not replay(recorded, drop_in(decision, recorded, host), host).denials
+    assert not replay(recorded, drop_in(decision), host).denials
 
 
 def test_each_exception_of_the_web_server_is_needed() -> None:
@@ -169,7 +166,7 @@ def test_what_was_recorded_is_never_denied(facts: frozenset[Fact], unit: UnitSet
     recorded = replace(profile(facts), header=replace(profile(facts).header, unit=unit))
     decision = decide(recorded, host)
     assert not decision.remaining
-    result = replay(recorded, drop_in(decision, recorded, host), host)
+    result = replay(recorded, drop_in(decision), host)
     assert not result.denials
 
 
@@ -194,7 +191,7 @@ def is_about_paths(fact: Fact) -> bool:
 
 def sandbox_of(recorded: Profile) -> Sandbox:
     unit = recorded.header.unit
-    lines = [*unit.assignments, *drop_in(decide(recorded, HOST), recorded)]
+    lines = [*unit.assignments, *drop_in(decide(recorded, HOST))]
     return build_sandbox(parse_settings(lines, HOST), HOST, unit)
 
 
@@ -224,7 +221,7 @@ def text(recorded: Profile) -> str:
     return DropIn(
         tuple(
             Setting(name, value, tuple(comments))
-            for name, values, comments in drop_in_settings(decide(recorded, HOST), recorded, HOST)
+            for name, values, comments in drop_in_settings(decide(recorded, HOST))
             for value in values
         )
     ).render()

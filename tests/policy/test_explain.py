@@ -20,7 +20,6 @@ from policy.behaviour import (
     SystemCall,
 )
 from policy.decide import decide
-from policy.directives.base import Evidence
 from policy.drop_in_for import REASONS_SHOWN, comments, drop_in_settings
 from policy.explain import Explanation, Kept, Status, explain
 from policy.sandbox.denial import Denial
@@ -38,8 +37,7 @@ PORT = Fact(
 
 
 def explained(recorded: Profile) -> dict[str, Explanation]:
-    evidence = Evidence(recorded.facts, HOST, recorded.header.unit, recorded.header.start_up_observed)
-    return {one.directive: one for one in explain(decide(recorded, HOST), evidence)}
+    return {one.directive: one for one in explain(decide(recorded, HOST))}
 
 
 def test_a_fact_says_what_was_done_where_and_how_it_is_known() -> None:
@@ -118,7 +116,7 @@ def test_what_forced_a_looser_value_is_named() -> None:
 def test_statuses_follow_from_the_units_own(unit: UnitSettings) -> None:
     recorded = Profile(replace(profile(()).header, unit=unit), frozenset(pool()))
     decision = decide(recorded, HOST)
-    written = {name for name, _, _ in drop_in_settings(decision, recorded, HOST)}
+    written = {name for name, _, _ in drop_in_settings(decision)}
     for name, explanation in explained(recorded).items():
         own = [value for assigned, value in unit.assignments if assigned == name]
         if name in written:
@@ -129,9 +127,7 @@ def test_statuses_follow_from_the_units_own(unit: UnitSettings) -> None:
 
 def test_the_settings_of_a_drop_in_have_their_reasons_above() -> None:
     recorded = web_server()
-    settings = {
-        name: (values, reasons) for name, values, reasons in drop_in_settings(decide(recorded, HOST), recorded, HOST)
-    }
+    settings = {name: (values, reasons) for name, values, reasons in drop_in_settings(decide(recorded, HOST))}
     values, reasons = settings["CapabilityBoundingSet"]
     assert values[0] == ""
     assert "CAP_NET_BIND_SERVICE: bind to port 80 (ExecStart, start-up, inferred)" in reasons
@@ -140,7 +136,7 @@ def test_the_settings_of_a_drop_in_have_their_reasons_above() -> None:
 
 def test_what_says_nothing_without_its_companion_is_left_out() -> None:
     recorded = profile([*calls(("read",)), Fact(SystemCall("from_the_future"))])
-    written = {name for name, _, _ in drop_in_settings(decide(recorded, HOST), recorded, HOST)}
+    written = {name for name, _, _ in drop_in_settings(decide(recorded, HOST))}
     assert ("SystemCallErrorNumber" in written) == ("SystemCallFilter" in written)
 
 
