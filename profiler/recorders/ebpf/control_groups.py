@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 _INITIAL_NAMESPACE = 4026531835  # PROC_CGROUP_INIT_INO of linux/proc_ns.h
@@ -31,7 +30,7 @@ def group_of(process: int) -> str:
 def identify(mount: Path, group: str) -> tuple[int, int] | None:
     """Return the id and the level of an existing group, ``None`` if there is none."""
     try:
-        found = os.stat(mount / group.strip("/"))
+        found = (mount / group.strip("/")).stat()
     except OSError:
         return None
     return found.st_ino, len([part for part in group.split("/") if part])
@@ -39,4 +38,4 @@ def identify(mount: Path, group: str) -> tuple[int, int] | None:
 
 def in_initial_namespace() -> bool:
     """Whether paths that this process sees are those that the kernel has."""
-    return os.stat("/proc/self/ns/cgroup").st_ino == _INITIAL_NAMESPACE
+    return Path("/proc/self/ns/cgroup").stat().st_ino == _INITIAL_NAMESPACE

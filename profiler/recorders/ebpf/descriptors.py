@@ -55,6 +55,9 @@ class Flag(IntFlag):
     NOT_A_PATH = 2048
 
 
+NO_FLAG = Flag(0)
+
+
 @dataclass(frozen=True)
 class Descriptor:
     """One call: positions of directory descriptors and strings (-1: none), and the masks of what is kept."""
@@ -63,7 +66,7 @@ class Descriptor:
     string: tuple[int, int] = (-1, -1)
     directory: tuple[int, int] = (-1, -1)
     keep: dict[int, int] = field(default_factory=dict)
-    flags: Flag = Flag(0)
+    flags: Flag = NO_FLAG
 
     def pack(self) -> bytes:
         """Return the kernel's form."""
@@ -83,7 +86,7 @@ _NAMESPACES = 0x7E020000
 _NEW_TIME = 0x80
 
 
-def _path(string: int, directory: int = -1, keep: dict[int, int] | None = None, flags: Flag = Flag(0)) -> Descriptor:
+def _path(string: int, directory: int = -1, keep: dict[int, int] | None = None, flags: Flag = NO_FLAG) -> Descriptor:
     return Descriptor(Kind.PATHS, (string, -1), (directory, -1), keep or {}, flags)
 
 

@@ -199,7 +199,7 @@ class EbpfRecorder:
     def _pid_namespace(self) -> int:
         # Of this host it is our own: to look at another user's PID 1 would need CAP_SYS_PTRACE.
         who = "self" if isinstance(self._machine, Host) else self._machine.leader
-        return os.stat(f"/proc/{who}/ns/pid").st_ino
+        return Path(f"/proc/{who}/ns/pid").stat().st_ino
 
     def _prepare_group(self, control: ctypes.Array[ctypes.c_char]) -> None:
         if not self._group:

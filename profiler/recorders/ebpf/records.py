@@ -11,6 +11,7 @@ from profiler.recorders.ebpf.descriptors import name_of
 
 _LAYOUT = struct.Struct("=Q6Qq4Q14I8H16s")
 _ADDRESS = struct.Struct("=Q")
+_ERRORS = {11: "EAGAIN", 35: "EDEADLK", 95: "EOPNOTSUPP"}  # those with two names: the one that the kernel uses
 
 
 class RecordKind(IntEnum):
@@ -152,4 +153,4 @@ def _error_name(number: int) -> str:
         return ""
     if number >= 512:  # ERESTARTSYS and its kin (linux/errno.h): the call was interrupted, and comes again or never
         return "ERESTART"
-    return errno.errorcode.get(number, f"E{number}")
+    return _ERRORS.get(number) or errno.errorcode.get(number, f"E{number}")

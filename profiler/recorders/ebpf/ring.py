@@ -34,8 +34,7 @@ class Ring:
 
     def take(self) -> list[bytes]:
         """Return the finished records and free their room."""
-        records = list(self._finished())
-        return records
+        return list(self._finished())
 
     def _finished(self) -> Iterator[bytes]:
         at = _position.unpack_from(self._consumer, 0)[0]
