@@ -7,14 +7,23 @@ from dataclasses import dataclass, field
 from policy.behaviour import OK, UNKNOWN, CapabilityUsed, Fact, PrivilegeGained, SignalSent
 from policy.sandbox.denial import Denial
 
-REFUSED_WITH_EACCES = frozenset({"CAP_NET_BIND_SERVICE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_IPC_OWNER"})
-"""Capabilities whose absence shows as EACCES (bind(2), path_resolution(7), shmget(2)); the others show as EPERM."""
+REFUSED_WITH_EACCES = frozenset(
+    {"CAP_NET_BIND_SERVICE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_IPC_OWNER", "CAP_LEASE"}
+)
+"""Capabilities whose absence shows as EACCES (bind(2), path_resolution(7), shmget(2), F_SETLEASE in fcntl(2)); the
+others show as EPERM."""
 
 REFUSALS = frozenset({"EPERM", "EACCES"})
 """Outcomes that say that the capability was not there when the fact was recorded."""
 
-STANDS_IN_FOR = {"CAP_DAC_READ_SEARCH": frozenset({"CAP_DAC_OVERRIDE"})}
-"""What the kernel accepts in place of a capability (``generic_permission`` in fs/namei.c asks for both)."""
+STANDS_IN_FOR = {
+    "CAP_DAC_READ_SEARCH": frozenset({"CAP_DAC_OVERRIDE"}),
+    "CAP_BPF": frozenset({"CAP_SYS_ADMIN"}),
+    "CAP_PERFMON": frozenset({"CAP_SYS_ADMIN"}),
+    "CAP_CHECKPOINT_RESTORE": frozenset({"CAP_SYS_ADMIN"}),
+}
+"""What the kernel accepts in place of a capability: ``generic_permission`` in fs/namei.c asks for both, and so do
+``bpf_capable``, ``perfmon_capable`` and ``checkpoint_restore_ns_capable`` in include/linux/capability.h."""
 
 
 def refusal(capability: str) -> str:

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policy.behaviour import OK, Access, Fact, Mounted, PathPair, PathUse
+from policy.behaviour import OK, WRITING, Access, Fact, Mounted, PathPair, PathUse
 from policy.sandbox.capabilities import CapabilityBounds
 from policy.sandbox.denial import Denial
 from policy.sandbox.hidden import Looker, hidden_outcome
@@ -32,6 +32,9 @@ from policy.sandbox.read_only import BEFORE_LOOKUP, EROFS, HAPPENED, NAME_ACCESS
 UNSEEN = "unseen"
 """The outcome of a call that succeeds, but whose effect stays inside of the service's own namespace."""
 
+REMEMBERED = 100_000
+"""Directories for which it is kept which mount decides about them."""
+
 _HOST = MountEntry("/", Mode.BIND)
 # Where no entry decides: the host's own mounts, as they were when the facts were recorded.
 
@@ -46,6 +49,7 @@ class MountTable:
     entries: list[MountEntry] = field(default_factory=list)
     _settled: Remaining | None = None
     _provided: frozenset[str] = frozenset()
+    _decides: dict[str, MountEntry] = field(default_factory=dict)
 
     def separate(self, directive: str, setting: str) -> None:
         """Ask for a private mount namespace: what is mounted in it never reaches the host."""
@@ -74,6 +78,7 @@ class MountTable:
     def _settle(self) -> Remaining:
         if self._settled is None:
             self._settled = remaining(self.entries)
+            self._decides = {"/": _HOST, **self._settled.mounts}
             self._provided = frozenset(
                 ancestor for path in self._settled.mounts for ancestor in _ancestors(path) if ancestor != path
             )
@@ -119,18 +124,22 @@ class MountTable:
         return found
 
     def _nearest(self, path: str) -> MountEntry:
-        mounts = self.mounts
-        while path not in mounts:
-            if path == "/":
-                return _HOST
-            path = parent_of(path)
-        return mounts[path]
+        self._settle()
+        place = path
+        while (found := self._decides.get(place)) is None:
+            place = parent_of(place)
+        directory = parent_of(path)
+        if place not in {path, directory} and len(self._decides) < REMEMBERED:
+            self._decides[directory] = found
+        return found
 
     def read_only(self, path: str) -> bool:
         """Whether a regular file that exists at this path could not be written."""
         return self.private and self._nearest(path).refuses_writes
 
     def _judge_use(self, fact: Fact, use: PathUse) -> Denial | None:
+        if self._is_untouched(use):
+            return None
         may_trace = fact.user == 0 and "CAP_SYS_PTRACE" not in self.capabilities.dropped
         outcome, blame = self.processes.outcome(use, fact.outcome, is_root=fact.user == 0, may_trace=may_trace)
         if outcome != fact.outcome:
@@ -139,6 +148,15 @@ class MountTable:
         if denial is None and use.through and without_aliases(use.through) == use.through:
             denial = self._judge_link(fact, use)
         return denial
+
+    def _is_untouched(self, use: PathUse) -> bool:
+        """Whether no mount can matter to this use, as for most of them: asked first because it is quick."""
+        if use.through or use.path.startswith("/proc") or use.path in self.mounts:
+            return False
+        entry = self._nearest(parent_of(use.path))
+        if entry.mode in HIDING or entry.no_execute or entry.mode is Mode.NO_EXECUTE:
+            return False
+        return use.access not in WRITING or not entry.refuses_writes
 
     def _judge_object(self, fact: Fact, use: PathUse) -> Denial | None:
         by_name = use.access in NAME_ACCESSES and use.path != "/"
@@ -188,33 +206,49 @@ class MountTable:
         return use.access is Access.DELETE or not entry.ignore_missing
 
     def _judge_pair(self, fact: Fact, pair: PathPair) -> Denial | None:
-        outcome = fact.outcome
-        if outcome in BEFORE_LOOKUP or outcome in {"EXDEV", "ENOTDIR", "ELOOP"}:
+        """Judge in the order of ``do_renameat2`` and ``do_linkat`` in the kernel's ``fs/namei.c``: the directories,
+        for links the source, for renames the border between mounts, then whether the target can be written."""
+        if fact.outcome in BEFORE_LOOKUP or fact.outcome in {"ENOTDIR", "ELOOP"}:
             return None
         is_link = pair.operation == "link"
-        for path, access in ((pair.source, Access.LOOKUP if is_link else Access.DELETE), (pair.target, Access.CREATE)):
-            hidden = self._outcome_of_hidden_name(fact, PathUse(path, access))
+        for path in (parent_of(pair.source), *([pair.source] if is_link else []), parent_of(pair.target)):
+            hidden = self._outcome_of_hidden_step(fact, path)
             if hidden not in HAPPENED:
-                entry = self._nearest(parent_of(path))
-                return self._blame(fact, entry, hidden) if hidden != outcome else None
+                return self._blame(fact, self._nearest(path), hidden) if hidden != fact.outcome else None
+        if is_link and fact.outcome in {"ENOENT", "EEXIST"}:
+            return None
         source = self._nearest(pair.source if is_link else parent_of(pair.source))
         target = self._nearest(parent_of(pair.target))
-        if is_link and outcome in {"ENOENT", "EEXIST"}:
-            return None
-        if source.path != target.path and not (is_link and target.refuses_writes):
-            return self._blame_border(fact, source, target)
-        if target.refuses_writes:
+        is_read_only = target.refuses_writes and not is_in_device_mount(pair.target)
+        if source.path != target.path and not (is_link and is_read_only):
+            return self._blame_border(fact, source, target) if fact.outcome != "EXDEV" else None
+        if is_read_only and (is_link or fact.outcome != "EXDEV"):
             return self._blame(fact, self._merged_into(target, parent_of(pair.target)), EROFS)
-        busy = [] if is_link else [path for path in (pair.source, pair.target) if path in self.mounts]
-        return self._blame(fact, self.mounts[busy[0]], "EBUSY") if busy and outcome in HAPPENED else None
+        return self._judge_names(fact, pair) if fact.outcome in HAPPENED else None
 
-    def _outcome_of_hidden_name(self, fact: Fact, use: PathUse) -> str:
-        """Judge one name of a pair where something is mounted over it, except in /tmp, where facts of their own tell
-        whether the service made the names itself. Success means that the name is no obstacle."""
-        entry = self._nearest(parent_of(use.path))
-        if entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP or is_in_device_mount(use.path):
+    def _judge_names(self, fact: Fact, pair: PathPair) -> Denial | None:
+        """Judge what the names of a pair stand for, on a mount that can be written."""
+        if pair.operation == "link":
+            return None
+        for path in (pair.source, pair.target):
+            if path in self.mounts:
+                return self._blame(fact, self.mounts[path], "EBUSY")
+        for path in (pair.source, *([pair.target] if pair.operation == "exchange" else [])):
+            hidden = self._outcome_of_hidden_step(fact, path)
+            if hidden not in HAPPENED:
+                return self._blame(fact, self._nearest(path), hidden)
+        return None
+
+    def _outcome_of_hidden_step(self, fact: Fact, path: str) -> str:
+        """Return what a call meets that walks through a path, where something is mounted over it; success means that
+        it is no obstacle. Not in /tmp, where facts of their own tell whether the service made the names itself."""
+        entry = self._nearest(path)
+        if entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP or is_in_device_mount(path):
             return OK
-        return hidden_outcome(entry, use, OK, self._looker(fact))
+        looker = self._looker(fact)
+        if path == entry.path and entry.mode is not Mode.INACCESSIBLE:
+            return OK if looker.is_root or entry.permissions & 0o001 else "EACCES"
+        return hidden_outcome(entry, PathUse(path, Access.LOOKUP), OK, looker)
 
     def _blame_border(self, fact: Fact, source: MountEntry, target: MountEntry) -> Denial:
         """Blame the entry that lies deeper: without it both names would be on one mount more likely."""
