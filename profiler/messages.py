@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from policy.wording import denial_in_words
-
 from policy.replay import Replayed
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
+from policy.wording import denial_in_words
 from profiler.record import Recorded
 from profiler.run import pasteable
 from profiler.terminal import printable

@@ -62,13 +62,14 @@ def _change_mode(sighting: Sighting, place: Resolved | None, mode: int) -> None:
     if place is None:
         return
     use(sighting, place, Access.METADATA)
-    if not sighting.succeeded:
+    if not (sighting.succeeded or sighting.refused_root):
         return
     owner = sighting.ledger.ownership.before(sighting.process, place.real, sighting.call.time)
     _require_owner(sighting, owner, sighting.call.name)
     if owner is not None and mode & stat.S_ISGID and not sighting.process.credentials.in_group(owner.group):
         sighting.needs("CAP_FSETID", f"{sighting.call.name} with the set-group-id bit, group {owner.group}")
-    sighting.ledger.ownership.changed(owner, place.real, None, None, mode)
+    if sighting.succeeded:
+        sighting.ledger.ownership.changed(owner, place.real, None, None, mode)
 
 
 def _require_owner(sighting: Sighting, owner: Owner | None, what: str) -> None:
@@ -81,7 +82,7 @@ def _require_owner(sighting: Sighting, owner: Owner | None, what: str) -> None:
 
 def _change_owner(sighting: Sighting, place: Resolved, user: int | None, group: int | None) -> None:
     use(sighting, place, Access.METADATA)
-    if not sighting.succeeded:
+    if not (sighting.succeeded or sighting.refused_root):
         return
     ownership, credentials = sighting.ledger.ownership, sighting.process.credentials
     before = ownership.before(sighting.process, place.real, sighting.call.time)
@@ -97,7 +98,8 @@ def _change_owner(sighting: Sighting, place: Resolved, user: int | None, group: 
         sighting.ledger.notes.add("unknown owner", sighting.evidence())
     elif not _may_change_owner(before, mine, user, group, credentials.in_group(group) if group is not None else True):
         sighting.needs("CAP_CHOWN", f"{name} from {_ids(before.user, before.group)} to {_ids(user, group)}")
-    ownership.changed(before or _now(sighting, place), place.real, user, group, None)
+    if sighting.succeeded:
+        ownership.changed(before or _now(sighting, place), place.real, user, group, None)
 
 
 def _now(sighting: Sighting, place: Resolved) -> Owner | None:

@@ -91,8 +91,12 @@ class Ownership:
         if born is not None and born < max(time - _CLOCK_SLACK, self._started):
             return False
         if born is not None:
-            # As young as the call. But another process of the service may have made it a moment ago.
+            # As young as the call. But another process of the service may have made it a moment ago; and where a file
+            # of that name stood before, it may be as young because somebody else replaced it (a log rotation), or
+            # because the open made an overlay copy it up, which nothing tells from a creation.
             noted = self._made_at.get(place.real)
+            if noted is None and place.real not in self._absent and self._baseline.owner(place.real) is not None:
+                return None
             return noted is None or noted >= time or abs(born - noted) > _CLOCK_SLACK
         if place.real in self._absent:
             return True

@@ -63,7 +63,7 @@ def use(
         kind, device = ledger.ownership.kind(who, place.real)
     sighting.emit(PathUse(place.path, access, kind, own, device, place.through))
     use_links(sighting, place)
-    if sighting.succeeded:
+    if sighting.succeeded or sighting.refused_root:
         infer(sighting, place, access, fresh)
 
 
@@ -80,8 +80,8 @@ def use_links(sighting: Sighting, place: Resolved) -> None:
 
 
 def infer(sighting: Sighting, place: Resolved, access: Access, fresh: bool) -> None:
-    """Record the capabilities without which the mode bits would have refused a call that succeeded."""
-    if not any(sighting.process.credentials.holds(name) for name in (*_SEARCH, "CAP_FOWNER", "CAP_SYS_PTRACE")):
+    """Record the capabilities without which the mode bits refuse this call."""
+    if sighting.succeeded and not any(sighting.process.credentials.holds(name) for name in (*_SEARCH, "CAP_FOWNER", "CAP_SYS_PTRACE")):
         return
     _searches(sighting, place)
     _other_process(sighting, place)

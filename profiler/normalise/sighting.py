@@ -13,6 +13,7 @@ from profiler.normalise.processes import Process, ProcessTable
 from profiler.normalise.sockets import SocketTable
 from profiler.recorders.base import Descriptor, Losses, RawCall, Value
 
+_REFUSED = frozenset({"EPERM", "EACCES"})
 _NEVER_RETURNING = frozenset({"exit", "exit_group", "rt_sigreturn", "sigreturn"})
 
 
@@ -50,6 +51,11 @@ class Sighting:
         """Whether the call is known to have succeeded."""
         return self.outcome == OK
 
+    @property
+    def refused_root(self) -> bool:
+        """Whether root was refused: then a capability that root usually has was missing, or something else said no."""
+        return self.outcome in _REFUSED and self.process.credentials.user.effective == 0
+
     def argument(self, position: int) -> Value:
         """Return the argument at this position, ``None`` if the call has fewer."""
         return self.call.arguments[position] if position < len(self.call.arguments) else None
@@ -72,15 +78,20 @@ class Sighting:
         return present is fact
 
     def needs(self, capability: str, reason: str) -> None:
-        """Record that a capability decided the success of this call, if it succeeded and the process held it."""
+        """Record that a capability decided how this call ended: the process held it, or it is root's and was refused.
+
+        A refusal is a fact with its errno: it needs nothing, but under a drop-in it tells what was taken away.
+        """
         if self.succeeded and self.process.credentials.holds(capability):
             self.emit(CapabilityUsed(capability, reason), OK, Known.INFERRED)
+        elif self.refused_root and not self.process.credentials.holds(capability):
+            self.emit(CapabilityUsed(capability, reason), known=Known.INFERRED)
 
     def needs_one(self, capabilities: tuple[str, ...], reason: str) -> None:
         """Record the first of some capabilities, any of which would do, that the process held."""
         held = [name for name in capabilities if self.process.credentials.holds(name)]
-        if held:
-            self.needs(held[0], reason)
+        if held or self.refused_root:
+            self.needs((held or capabilities)[0], reason)
 
     def evidence(self) -> str:
         """Return one line: program, call and how it ended. Never arguments, never contents."""
