@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from policy.behaviour import OK, Fact, Phase, SystemCall
-from profiler.normalise import executions, handlers, namespaces, tracking
+from profiler.machine import Machine
+from profiler.normalise import executions, handlers, namespaces, presence, tracking
 from profiler.normalise.attribution import EXECUTOR, ExecLines, Scope, control_group_of
 from profiler.normalise.baseline import Baseline
 from profiler.normalise.byte_paths import name_of, printable
@@ -98,6 +99,18 @@ class Normaliser:
         except Exception as error:  # hostile or unforeseen input must not end a recording of hours
             name = event.name if isinstance(event, RawCall) else type(event).__name__
             self._ledger.losses.add(f"event could not be understood ({type(error).__name__})", name)
+
+    def take_over(self, machine: Machine, pids: Sequence[int]) -> None:
+        """Begin with processes that run already: what /proc shows of them is their state, their past is inferred."""
+        found = [one for one in (presence.look(machine, pid) for pid in pids) if one is not None]
+        namespace = found[0].mount_namespace if found else ""
+        for one in found:
+            presence.take_over(
+                self._ledger,
+                one,
+                lambda program: self._lines.line_of(program, program, Phase.START_UP),
+                service_namespace=namespace,
+            )
 
     def finish(self) -> None:
         """Take the end of the stream: what still waits for a fork to return is judged by what is known."""
