@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,15 +12,14 @@ from policy.recording import Header, Loss, Recording
 from policy.recording import Workload as WorkloadResult
 from policy.service_profile import Profile
 from policy.unit_settings import UnitSettings
+from profiler.engines.base import Assignment, Watch
+from profiler.engines.choice import Engine, choose
 from profiler.errors import ToolError
 from profiler.host import read_host_facts
 from profiler.machine import Machine
 from profiler.normalise.attribution import Scope
-from profiler.normalise.objects import MachineObjects
-from profiler.normalise.recording import Normaliser
 from profiler.recorders.base import Losses
-from profiler.recorders.strace import StraceRecorder
-from profiler.recorders.strace_command import availability
+from profiler.unit.control_group import control_group
 from profiler.unit.life import Life, Lived, PhaseClock
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
@@ -48,36 +46,71 @@ def record_unit(
     *,
     workload: Workload | None = None,
     serving_for: float = 0.0,
+    engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
 ) -> Recorded:
     """Record a whole life of a unit; it is left running, or stopped, as it was found.
 
-    The recorder attaches to PID 1, so that every process of the unit is seen from its birth and nothing about the
-    unit changes. A service that does not come up, a failing workload and Ctrl-C cut the recording short but keep it:
-    the result says so. Raises ToolError when the recorder cannot work.
+    Every process of the unit is seen from its birth and nothing about the unit changes. A service that does not come
+    up, a failing workload and Ctrl-C cut the recording short but keep it: the result says so. Raises ToolError when no
+    recorder can work.
     """
-    require_available(unit.machine)
     settings = unit.settings()
     clock = PhaseClock()
-    scope = Scope(unit.name, unit.properties()["ControlGroup"], settings.exec_lines)
-    normaliser = Normaliser(scope, MachineObjects(unit.machine), started=time.time(), phase_at=clock.at)
-    with StraceRecorder(unit.machine, normaliser.feed, decode=normaliser.needed_calls) as recorder:
+    watch = choose(engine, _assignment(unit, settings, clock), announce)
+    with watch:
         lived, error = _drive(Life(unit, workload, serving_for, announce), clock)
-    normaliser.finish()
+    never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(watch)))
+    recording = _recording(unit.machine, watch, clock.seen, _workload_result(workload is not None, lived))
+    return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived, error=error)
+
+
+def record_running(
+    unit: Unit,
+    *,
+    workload: Workload | None = None,
+    serving_for: float = 0.0,
+    engine: Engine = Engine.AUTO,
+    announce: Callable[[str], None] = lambda _text: None,
+) -> Recorded:
+    """Record what a running service does for a while, without a restart: its processes stay what they are.
+
+    Its start-up, reload and stop are not observed, and the profile says so. Raises ToolError if it does not run.
+    """
+    settings = unit.settings()
+    if not unit.is_active():
+        raise ToolError(f"{unit.name} is not running: there is nothing to attach to", hint="leave out --attach")
+    clock = PhaseClock()
+    clock.begin(Phase.SERVING)
+    watch = choose(engine, replace(_assignment(unit, settings, clock), running=True), announce)
+    before = unit.properties()["MainPID"]
+    with watch:
+        lived = Life(unit, workload, serving_for, announce).attend(clock)
+    if unit.properties()["MainPID"] != before:
+        announce(f"{unit.name} was restarted by something else while it was watched")
     result = _workload_result(workload is not None, lived)
-    recording = _recording(unit.machine, recorder.losses, normaliser, clock.seen, result)
-    never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(normaliser)))
-    profile = Profile(
-        Header(settings, frozenset({replace(recording, unobserved=never_ran)})), frozenset(normaliser.facts())
-    )
-    return Recorded(profile, lived, error, 0, recorder.lines, normaliser.notes)
+    kinds = {line.kind for line in settings.exec_lines}
+    never_ran = tuple(sorted(kinds - _lines_seen(watch) - {"ExecStart"}))
+    recording = _recording(unit.machine, watch, (Phase.SERVING,), result)
+    return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived)
 
 
-def require_available(machine: Machine, *, attaching: bool = True) -> None:
-    """Raise ToolError with the remedy if no recorder works on the machine."""
-    answer = availability(machine, (1,) if attaching else ())
-    if not answer.available:
-        raise ToolError(f"nothing can be recorded on {machine.name}: {answer.reason}", hint=answer.remedy)
+def _assignment(unit: Unit, settings: UnitSettings, clock: PhaseClock) -> Assignment:
+    scope = Scope(unit.name, unit.properties()["ControlGroup"], settings.exec_lines)
+    return Assignment(unit.machine, scope, clock, control_group(unit))
+
+
+def _recorded(
+    watch: Watch,
+    settings: UnitSettings,
+    recording: Recording,
+    *,
+    lived: Lived | None = None,
+    error: ToolError | None = None,
+    status: int = 0,
+) -> Recorded:
+    profile = Profile(Header(settings, frozenset({recording})), frozenset(watch.facts()))
+    return Recorded(profile, lived or Lived(), error, status, watch.lines, watch.notes)
 
 
 def _drive(life: Life, clock: PhaseClock) -> tuple[Lived, ToolError | None]:
@@ -87,21 +120,18 @@ def _drive(life: Life, clock: PhaseClock) -> tuple[Lived, ToolError | None]:
         return Lived(), error
 
 
-def record_command(machine: Machine, command: Sequence[str]) -> Recorded:
+def record_command(machine: Machine, command: Sequence[str], *, engine: Engine = Engine.AUTO) -> Recorded:
     """Record a command and everything it starts; its input and output are the caller's.
 
     Raises ToolError if it cannot be run.
     """
-    require_available(machine, attaching=False)
-    settings = UnitSettings(name=WITHOUT_UNIT)
-    normaliser = Normaliser(Scope(), MachineObjects(machine), started=time.time())
-    with StraceRecorder(machine, normaliser.feed, decode=normaliser.needed_calls, command=command) as recorder:
-        status = recorder.wait()
-    normaliser.finish()
-    phases = (Phase.START_UP, Phase.SERVING)
-    recording = _recording(machine, recorder.losses, normaliser, phases, WorkloadResult.NONE)
-    profile = Profile(Header(settings, frozenset({recording})), frozenset(normaliser.facts()))
-    return Recorded(profile, status=status, lines=recorder.lines, notes=normaliser.notes)
+    clock = PhaseClock()
+    clock.begin(Phase.SERVING)
+    watch = choose(engine, Assignment(machine, Scope(), clock, command=tuple(command)))
+    with watch:
+        status = watch.wait()
+    recording = _recording(machine, watch, (Phase.START_UP, Phase.SERVING), WorkloadResult.NONE)
+    return _recorded(watch, UnitSettings(name=WITHOUT_UNIT), recording, status=status)
 
 
 def _workload_result(given: bool, lived: Lived) -> WorkloadResult:
@@ -110,24 +140,18 @@ def _workload_result(given: bool, lived: Lived) -> WorkloadResult:
     return WorkloadResult.OK if given and not lived.interrupted else WorkloadResult.NONE
 
 
-def _lines_seen(normaliser: Normaliser) -> set[str]:
-    return {fact.exec_line.lstrip("-@:+!|") for fact in normaliser.facts()}
+def _lines_seen(watch: Watch) -> set[str]:
+    return {fact.exec_line.lstrip("-@:+!|") for fact in watch.facts()}
 
 
-def _recording(
-    machine: Machine,
-    recorder_losses: Losses,
-    normaliser: Normaliser,
-    phases: Sequence[Phase],
-    workload: WorkloadResult,
-) -> Recording:
+def _recording(machine: Machine, watch: Watch, phases: Sequence[Phase], workload: WorkloadResult) -> Recording:
     host = read_host_facts(machine)
     losses = []
-    for gathered in (recorder_losses, normaliser.losses):
+    for gathered in watch.losses:
         losses += [Loss(kind, count, gathered.samples.get(kind, "")) for kind, count in gathered.counts.items()]
     return Recording(
         identity=secrets.token_hex(8),
-        recorders=("strace",),
+        recorders=(watch.name,),
         systemd_version=host.systemd_version,
         kernel=os.uname().release,
         architecture=host.architecture,

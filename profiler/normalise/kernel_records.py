@@ -116,7 +116,7 @@ class KernelNormaliser:
             program="".join(c if c.isprintable() else repr(c)[1:-1] for c in record.program),
             mount_namespace=record.pid if Mark.OWN_MOUNTS in record.marks else 0,
         )
-        if record.line not in self._lines:
+        if record.line not in self._lines and Mark.FIRST not in record.marks and record.kind is not RecordKind.JOINED:
             self._ledger.losses.add("the beginning of an Exec line was not seen", record.program)
             self._lines[record.line] = "ExecStart"
         self._processes.followed(own)

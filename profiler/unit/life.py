@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,12 @@ from dataclasses import dataclass, field
 
 from policy.behaviour import Phase
 from profiler.errors import CommandFailed, ToolError
-from profiler.unit.health import Health, check_health, wait_until_settled
+from profiler.unit.health import Health, check_health, observe, wait_until_settled
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
+
+LONGEST_WATCH = 7 * 24 * 3600.0
+"""Seconds after which watching a running service ends by itself."""
 
 
 @dataclass
@@ -19,10 +23,13 @@ class PhaseClock:
     """Which phase it was when: recorders ask it with the time of each call."""
 
     starts: list[tuple[float, Phase]] = field(default_factory=list)
+    listeners: list[Callable[[Phase], None]] = field(default_factory=list)
 
     def begin(self, phase: Phase) -> None:
-        """Note that a phase begins now."""
+        """Note that a phase begins now, and tell whoever wants to know at that moment."""
         self.starts.append((time.time(), phase))
+        for listener in self.listeners:
+            listener(phase)
 
     def at(self, moment: float) -> Phase:
         """Return the phase at a moment, in seconds since the epoch."""
@@ -79,6 +86,21 @@ class Life:
             if was_active:
                 wait_until_settled(self.unit)
         return lived
+
+    def attend(self, clock: PhaseClock) -> Lived:
+        """Use and watch the service as it runs, without starting or stopping anything.
+
+        With neither a workload nor a time to watch, Ctrl-C is the regular end.
+        """
+        before = observe(self.unit)
+        if self.workload is None and not self.serving_for:
+            clock.begin(Phase.SERVING)
+            self.announce("watching until Ctrl-C")
+            with contextlib.suppress(KeyboardInterrupt):
+                time.sleep(LONGEST_WATCH)
+            return Lived(check_health(self.unit, before))
+        error, interrupted = self._serve(clock)
+        return Lived(check_health(self.unit, before), error, interrupted)
 
     def _start(self) -> None:
         # restart, never start: a socket-activated unit that is not running comes up the same way

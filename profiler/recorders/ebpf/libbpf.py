@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import struct
 import threading
@@ -164,17 +165,22 @@ class BpfObject:
             if self._calls.bpf_map__set_max_entries(self._maps[name], entries):
                 raise ToolError(f"cannot give the eBPF map {name} {entries} entries")
 
-    def memory(self, ending: str) -> ctypes.Array[ctypes.c_char]:
-        """Return the memory of a section of variables (``.rodata``, ``.bss``), whose map's name ends with its name.
-
-        That of .rodata can be written before ``load`` only; that of .bss is shared with the running programs.
-        """
-        name = next(name for name in self._maps if name.endswith(ending))
+    def constants(self) -> ctypes.Array[ctypes.c_char]:
+        """Return the memory of the constants, to be filled before ``load``."""
         size = _SIZE()
-        address = self._calls.bpf_map__initial_value(self._maps[name], ctypes.byref(size))
+        address = self._calls.bpf_map__initial_value(self._ending(".rodata"), ctypes.byref(size))
         if not address:
-            raise ToolError(f"the eBPF object has no memory for {ending}")
+            raise ToolError("the eBPF object has no constants")
         return (ctypes.c_char * size.value).from_address(address)
+
+    def variables(self) -> mmap.mmap:
+        """Return the memory of the variables of the loaded programs, which they share with us."""
+        descriptor = self._calls.bpf_map__fd(self._ending(".bss"))
+        return mmap.mmap(descriptor, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def _ending(self, name: str) -> int:
+        # In front of the section's name libbpf puts a part of the object's.
+        return next(item for full, item in self._maps.items() if full.endswith(name))
 
     def load(self) -> None:
         """Hand everything to the kernel. Raises PermissionRefused or ToolError with the kernel's reason."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import lzma
+import mmap
 import os
 import queue
 import secrets
@@ -119,13 +119,14 @@ class EbpfRecorder:
         self._nonce = secrets.randbits(63) | 1 if command else 0
         self._sizes = {"ring": RING_BYTES, **(sizes or {})}
         self._object: BpfObject | None = None
-        self._control: ctypes.Array[ctypes.c_char] | None = None
+        self._control: mmap.mmap | None = None
         self._ring: Ring | None = None
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._failure: BaseException | None = None
+        self._epoch = 0
         self._clock_offset = time.time() - time.monotonic()
 
     def __enter__(self) -> EbpfRecorder:
@@ -154,6 +155,7 @@ class EbpfRecorder:
 
     def set_epoch(self, epoch: int) -> None:
         """Mark all that happens from now on with this number (0 to 255)."""
+        self._epoch = epoch
         if self._control is not None:
             struct.pack_into("=I", self._control, 0, epoch)
 
@@ -189,9 +191,9 @@ class EbpfRecorder:
         bpf = self._object = BpfObject(object_image())
         self.absent = bpf.leave_out_absent()
         bpf.set_entries({"scratches": possible_processors(), **self._sizes})
-        _SETTINGS.pack_into(bpf.memory(".rodata"), 0, self._nonce, self._pid_namespace(), 0)
+        _SETTINGS.pack_into(bpf.constants(), 0, self._nonce, self._pid_namespace(), 0)
         bpf.load()
-        self._control = bpf.memory(".bss")
+        self._control = bpf.variables()
         self._prepare_group(self._control)
         for index, value in descriptors.packed():
             bpf.store("descriptors", struct.pack("=I", index), value)
@@ -201,9 +203,9 @@ class EbpfRecorder:
         who = "self" if isinstance(self._machine, Host) else self._machine.leader
         return Path(f"/proc/{who}/ns/pid").stat().st_ino
 
-    def _prepare_group(self, control: ctypes.Array[ctypes.c_char]) -> None:
+    def _prepare_group(self, control: mmap.mmap) -> None:
         if not self._group:
-            _CONTROL.pack_into(control, 0, 0, 0, 0, 0, 0, 0, 0, b"")
+            _CONTROL.pack_into(control, 0, self._epoch, 0, 0, 0, 0, 0, 0, b"")
             return
         mount = control_groups.mount_point(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
         if mount is None:
@@ -217,7 +219,7 @@ class EbpfRecorder:
             raise ToolError(f"the path of the control group {self._group} is too long", hint="use: --engine strace")
         anywhere = not control_groups.in_initial_namespace()
         identity, level = control_groups.identify(mount, top + self._group) or (0, 0)
-        _CONTROL.pack_into(control, 0, 0, 0, identity, level, len(path), int(anywhere), 0, path)
+        _CONTROL.pack_into(control, 0, self._epoch, 0, identity, level, len(path), int(anywhere), 0, path)
 
     def _attach(self) -> None:
         assert self._object is not None

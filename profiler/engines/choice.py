@@ -1,0 +1,72 @@
+"""Which engine records: the one asked for, or the best that works on the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from profiler.engines.base import Assignment, Watch
+from profiler.engines.ebpf import EbpfWatch
+from profiler.engines.strace import StraceWatch
+from profiler.errors import ToolError
+from profiler.machine import Machine
+from profiler.recorders import strace_command
+from profiler.recorders.base import Availability
+from profiler.recorders.ebpf import availability as ebpf_availability
+
+
+class Engine(StrEnum):
+    """The engines by name, the best first; ``auto`` takes the first that works."""
+
+    AUTO = "auto"
+    EBPF = "ebpf"
+    STRACE = "strace"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    begin: Callable[[Assignment], Watch]
+    available: Callable[[Assignment], Availability]
+
+
+def _strace_available(assignment: Assignment) -> Availability:
+    if assignment.running:
+        return Availability(
+            False, "strace cannot attach to a running service without missing what it started", "use: --engine ebpf"
+        )
+    return strace_command.availability(assignment.machine, () if assignment.command else (1,))
+
+
+def _ebpf_available(assignment: Assignment) -> Availability:
+    return ebpf_availability.availability(needs_groups=not assignment.command)
+
+
+REGISTRY: dict[Engine, _Entry] = {
+    Engine.EBPF: _Entry(EbpfWatch, _ebpf_available),
+    Engine.STRACE: _Entry(StraceWatch, _strace_available),
+}
+"""The engines in the order in which ``auto`` tries them."""
+
+
+def choose(engine: Engine, assignment: Assignment, announce: Callable[[str], None] = lambda _text: None) -> Watch:
+    """Return the recording that this engine, or with ``auto`` the best that works, will make.
+
+    What ``auto`` cannot use is announced with the reason. Raises ToolError with the remedy if nothing works.
+    """
+    refused: list[tuple[Engine, Availability]] = []
+    for candidate, entry in REGISTRY.items():
+        if engine not in {Engine.AUTO, candidate}:
+            continue
+        answer = entry.available(assignment)
+        if answer.available:
+            for other, why in refused:
+                announce(f"{other} cannot be used: {why.reason}; recording with {candidate}")
+            return entry.begin(assignment)
+        refused.append((candidate, answer))
+    raise _refusal(assignment.machine, refused)
+
+
+def _refusal(machine: Machine, refused: list[tuple[Engine, Availability]]) -> ToolError:
+    reasons = "; ".join(f"{engine}: {answer.reason}" for engine, answer in refused)
+    return ToolError(f"nothing can be recorded on {machine.name}: {reasons}", hint=refused[-1][1].remedy)

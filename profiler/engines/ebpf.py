@@ -1,0 +1,76 @@
+"""The eBPF engine."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from policy.behaviour import Fact, Phase
+from profiler.engines.base import Assignment, Watch
+from profiler.normalise.inherited import inherited_facts
+from profiler.normalise.kernel_records import PHASES, KernelNormaliser
+from profiler.normalise.objects import MachineObjects
+from profiler.recorders.base import Losses
+from profiler.recorders.ebpf.recorder import EbpfRecorder
+
+
+class EbpfWatch(Watch):
+    """Programs in the kernel, by control group; capabilities are those that the kernel's own checks needed."""
+
+    name = "ebpf"
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._inherited: tuple[Fact, ...] = ()
+        objects = MachineObjects(assignment.machine)
+        self._normaliser = KernelNormaliser(assignment.scope, objects, started=time.time())
+        self._recorder = EbpfRecorder(
+            assignment.machine,
+            self._normaliser.feed,
+            group=assignment.control_group,
+            members=assignment.running,
+            command=assignment.command,
+        )
+        assignment.clock.listeners.append(self.begin)
+
+    def __enter__(self) -> EbpfWatch:
+        self._recorder.set_epoch(PHASES.index(self._assignment.clock.at(time.time())))
+        self._recorder.start()
+        if self._assignment.running:
+            self._inherited = inherited_facts(self._assignment.machine, self._assignment.scope)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._assignment.running and kind is None:
+            self._inherited += inherited_facts(self._assignment.machine, self._assignment.scope)
+        self._recorder.__exit__(kind, error, traceback)
+        self._normaliser.finish()
+
+    @property
+    def lines(self) -> int:
+        """How many distinct behaviours the kernel's side sent."""
+        return self._recorder.records
+
+    @property
+    def losses(self) -> tuple[Losses, ...]:
+        """What the kernel's side, the reader and the normaliser lost."""
+        return self._recorder.losses, self._normaliser.losses
+
+    @property
+    def notes(self) -> Losses:
+        """Where the looser answer was taken."""
+        return self._normaliser.notes
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Return all facts; those observed stand for inferred ones of the same behaviour."""
+        return (*self._normaliser.facts(), *self._inherited)
+
+    def wait(self) -> int:
+        """Wait for the end of the command."""
+        return self._recorder.wait()
+
+    def begin(self, phase: Phase) -> None:
+        """Have the kernel's side mark what happens from now on with this phase."""
+        self._recorder.set_epoch(PHASES.index(phase))
