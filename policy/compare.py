@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from policy.behaviour import OK, UNKNOWN, Behaviour, CapabilityUsed, Fact, NamespaceUsed, PathUse, SystemCall
 from policy.equivalence import ENOSYS_NEWCOMERS
+from policy.fact_order import ordered
 from policy.host_facts import HostFacts
-from policy.replay import ordered
 from policy.sandbox.denial import Denial
 from policy.sandbox.sandbox import Sandbox
 from policy.service_profile import Profile

@@ -7,14 +7,14 @@ facts that moved a directive are the evidence for its value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from policy.behaviour import Fact
 from policy.directives.base import Directive, Evidence, all_directives
 from policy.host_facts import HostFacts
 from policy.level import Level
-from policy.replay import ordered
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.settings import build_sandbox, parse_settings
@@ -54,19 +54,23 @@ class Decision:
 
 @dataclass
 class _Column:
-    # One directive on its way from the strictest candidate to the unit's own value.
+    # One directive on its way from the strictest candidate to the unit's own value. A candidate is only worked out
+    # when all before it were denied: some take long.
     own: Directive
-    candidates: list[Directive]
-    position: int = 0
+    candidates: Iterator[Directive]
+    current: Directive
+    seen: list[Directive] = field(default_factory=list)
     forced_by: dict[Fact, Denial] = field(default_factory=dict)
 
-    @property
-    def current(self) -> Directive:
-        return self.candidates[self.position]
-
-    @property
-    def can_relax(self) -> bool:
-        return self.position + 1 < len(self.candidates)
+    def relax(self) -> bool:
+        """Move to the next candidate; False if this is the last."""
+        for candidate in self.candidates:
+            at_least_own = candidate.intersected(self.own)
+            if at_least_own not in self.seen:
+                self.seen.append(at_least_own)
+                self.current = at_least_own
+                return True
+        return False
 
 
 def decide(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> Decision:
@@ -74,21 +78,19 @@ def decide(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> 
     evidence = Evidence(profile.facts, host, profile.header.unit, profile.header.start_up_observed, level)
     own = parse_settings(evidence.unit.assignments, host)
     baseline = build_sandbox(own, host, evidence.unit)
-    facts = [fact for fact in ordered(profile.facts) if baseline.judge(fact) is None]
-    unexplained = [denial for fact in ordered(profile.facts) if (denial := baseline.judge(fact)) is not None]
+    judged = [(fact, baseline.judge(fact)) for fact in evidence.in_order]
+    facts = [fact for fact, denial in judged if denial is None]
+    unexplained = tuple(denial for _, denial in judged if denial is not None)
     columns = {name: _column(kind, own[name], evidence) for name, kind in all_directives().items()}
     remaining = _relax(columns, facts, evidence)
     choices = [Choice(column.current, column.own, tuple(column.forced_by.values())) for column in columns.values()]
-    return Decision(tuple(choices), evidence, tuple(unexplained), remaining)
+    return Decision(tuple(choices), evidence, unexplained, remaining)
 
 
 def _column(kind: type[Directive], own: Directive, evidence: Evidence) -> _Column:
-    candidates: list[Directive] = []
-    for candidate in (*kind.candidates(evidence), own):
-        at_least_own = candidate.intersected(own)
-        if at_least_own not in candidates:
-            candidates.append(at_least_own)
-    return _Column(own, candidates)
+    column = _Column(own, chain(kind.candidates(evidence), [own]), own)
+    column.relax()
+    return column
 
 
 def _relax(columns: dict[str, _Column], facts: Sequence[Fact], evidence: Evidence) -> tuple[Denial, ...]:
@@ -102,9 +104,6 @@ def _relax(columns: dict[str, _Column], facts: Sequence[Fact], evidence: Evidenc
         for denial in denials:
             columns[denial.directive].forced_by.setdefault(denial.fact, denial)
             relaxed.add(denial.directive)
-        movable = [name for name in relaxed if columns[name].can_relax]
-        if not movable:
+        if not any([columns[name].relax() for name in sorted(relaxed)]):
             break
-        for name in sorted(movable):
-            columns[name].position += 1
     return denials

@@ -12,7 +12,6 @@ from enum import StrEnum
 from policy.behaviour import Fact, Known
 from policy.decide import Choice, Decision
 from policy.directives.base import Directive, Evidence
-from policy.replay import ordered
 from policy.sandbox.denial import Denial
 from policy.settings import build_sandbox
 
@@ -51,8 +50,8 @@ def explain(decision: Decision) -> tuple[Explanation, ...]:
     """Return an explanation for every directive of a decision, in the order of a drop-in."""
     evidence = decision.evidence
     chosen = {choice.name: choice.chosen for choice in decision.choices}
-    sandbox = build_sandbox(chosen, evidence.host, evidence.unit)
-    facts = [fact for fact in ordered(evidence.facts) if sandbox.judge(fact) is None]
+    denied = {denial.fact for denial in (*decision.unexplained, *decision.remaining)}
+    facts = [fact for fact in evidence.in_order if fact not in denied]
     return tuple(_explanation(choice, chosen, facts, evidence) for choice in decision.choices)
 
 
@@ -83,6 +82,7 @@ def _exceptions(
     elements = directive.elements()
     if not elements:
         return ()
+    facts = [fact for fact in facts if isinstance(fact.behaviour, directive.about)]
     bare = directive
     for element in elements:
         bare = bare.without(element)
@@ -94,7 +94,8 @@ def _exceptions(
 def _kept(
     element: str, directive: Directive, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
 ) -> Kept:
-    needed_by = _denied(directive.without(element), chosen, facts, evidence)
+    concerned = [fact for fact in facts if directive.concerns(element, fact)]
+    needed_by = _denied(directive.without(element), chosen, concerned, evidence)
     needed_by.sort(key=lambda fact: (not fact.succeeded, fact.known is Known.INFERRED, fact.exec_line != "ExecStart"))
     return Kept(element, tuple(needed_by), "" if needed_by else directive.kept_because(element, evidence))
 

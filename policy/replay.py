@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policy.behaviour import Fact
+from policy.fact_order import place_of
 from policy.host_facts import HostFacts
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
@@ -39,10 +39,6 @@ def replay(profile: Profile, drop_in: Sequence[Assignment], host: HostFacts) -> 
     unit = profile.header.unit
     own = build_sandbox(parse_settings(unit.assignments, host), host, unit)
     merged = build_sandbox(parse_settings((*unit.assignments, *drop_in), host), host, unit)
-    denials = [denial for fact in ordered(profile.facts) if (denial := merged.judge(fact)) and own.judge(fact) is None]
+    denials = [denial for fact in profile.facts if (denial := merged.judge(fact)) and own.judge(fact) is None]
+    denials.sort(key=lambda denial: place_of(denial.fact))
     return Replayed(len(profile.facts), tuple(denials))
-
-
-def ordered(facts: frozenset[Fact]) -> list[Fact]:
-    """Return the facts in a fixed order, so that the same profile always gives the same answer."""
-    return sorted(facts, key=repr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import secrets
 import stat
@@ -33,10 +34,14 @@ _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 def read_profile(path: Path) -> Profile:
     """Read a profile. Raises UsageError if it is missing, unreadable, damaged or made by a newer version."""
     data = _read(path)
+    gc.disable()  # a hundred thousand facts that stay: looking for garbage among them takes longer than to read them
     try:
         return service_profile.loads(data.decode("utf-8", "surrogateescape"), str(path))
     except ProfileError as error:
         raise UsageError(str(error), hint=error.remedy) from None
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _read(path: Path) -> bytes:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from policy.behaviour import Behaviour, Fact, SystemCall
+from policy.behaviour import BEHAVIOURS, Behaviour, Fact, SystemCall
+from policy.fact_order import ordered
 from policy.host_facts import HostFacts
 from policy.level import Level
 from policy.sandbox.sandbox import Sandbox
@@ -37,12 +38,17 @@ class Evidence:
     memory: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
+    def in_order(self) -> tuple[Fact, ...]:
+        """The facts in a fixed order."""
+        return tuple(ordered(self.facts))
+
+    @cached_property
     def by_type(self) -> Mapping[type[Behaviour], tuple[Fact, ...]]:
         """The facts by behaviour type, in a fixed order."""
         grouped: dict[type[Behaviour], list[Fact]] = {}
-        for fact in self.facts:
+        for fact in self.in_order:
             grouped.setdefault(type(fact.behaviour), []).append(fact)
-        return {kind: tuple(sorted(facts, key=repr)) for kind, facts in grouped.items()}
+        return {kind: tuple(facts) for kind, facts in grouped.items()}
 
     def of(self, kind: type[Behaviour]) -> tuple[Fact, ...]:
         """Return the facts with this type of behaviour."""
@@ -74,6 +80,8 @@ class Directive(ABC):
     """One line: what it takes away."""
     denied_examples: ClassVar[Mapping[str, Fact]]
     """For each value that denies something: one fact that it must deny (conformance tests use it)."""
+    about: ClassVar[tuple[type[Behaviour], ...]] = BEHAVIOURS
+    """The behaviours that an element of a list can matter to."""
     boost_only: ClassVar[bool] = False
     """Whether it denies nothing that a fact can show (for instance KeyringMode=private, the default)."""
 
@@ -128,6 +136,10 @@ class Directive(ABC):
     def without(self, element: str) -> Self:  # noqa: ARG002  # lists override it
         """Return this value without one of its ``elements``: explain asks which facts it would then deny."""
         return self
+
+    def concerns(self, element: str, fact: Fact) -> bool:  # noqa: ARG002  # lists override it
+        """Whether one of the ``elements`` can matter to a fact: explain asks only about these facts."""
+        return isinstance(fact.behaviour, self.about)
 
     def kept_because(self, element: str, evidence: Evidence) -> str:  # noqa: ARG002  # lists override it
         """Return why an element is there although no fact needs it, in words; empty if nothing is known."""

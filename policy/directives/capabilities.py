@@ -34,6 +34,7 @@ class CapabilityBoundingSet(Directive):
 
     since: ClassVar = {"": 1}
     manual: ClassVar = "systemd.exec(5), Capabilities"
+    about: ClassVar = (CapabilityUsed, PrivilegeGained, SignalSent)
     summary: ClassVar = "takes capabilities away, even from root"
     denied_examples: ClassVar = {
         "": Fact(CapabilityUsed("CAP_NET_BIND_SERVICE", "bind to port 80")),
@@ -156,6 +157,7 @@ class AmbientCapabilities(Directive):
 
     since: ClassVar = {"": 229}
     manual: ClassVar = "systemd.exec(5), Capabilities"
+    about: ClassVar = (CapabilityUsed, PrivilegeGained, SignalSent)
     summary: ClassVar = "gives no more capabilities to a service with User= than it uses"
     denied_examples: ClassVar = {}
     boost_only: ClassVar = True

@@ -99,11 +99,22 @@ class DevicePolicy(Choice):
         sandbox.devices.restrict(self.value, type(self).__name__, self.setting)
 
 
+def _may_be_device(fact: Fact) -> bool:
+    use = fact.behaviour
+    if not isinstance(use, PathUse):
+        return True
+    return use.path.startswith("/dev") or bool(use.through) or use.kind in {FileKind.CHARACTER, FileKind.BLOCK}
+
+
 def devices_denied(evidence: Evidence) -> bool:
     """Whether PrivateDevices=yes would change any fact, so that a device list has to stand in for it."""
-    sandbox = Sandbox(evidence.host, evidence.unit)
-    PrivateDevices("yes").contribute(sandbox)
-    return any(sandbox.judge(fact) is not None for fact in evidence.facts)
+    if devices_denied not in evidence.memory:
+        sandbox = Sandbox(evidence.host, evidence.unit)
+        PrivateDevices("yes").contribute(sandbox)
+        evidence.memory[devices_denied] = any(
+            sandbox.judge(fact) is not None for fact in evidence.facts if _may_be_device(fact)
+        )
+    return bool(evidence.memory[devices_denied])
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,7 @@ class DeviceAllow(Directive):
 
     since: ClassVar = {"": 208}
     manual: ClassVar = "systemd.resource-control(5), Options"
+    about: ClassVar = (PathUse, DeviceNodeMade)
     summary: ClassVar = "lists the device nodes that may be used"
     denied_examples: ClassVar = {"/dev/null rw": _DISK}
 

@@ -59,6 +59,7 @@ class RestrictNamespaces(Directive):
 
     since: ClassVar = {"": 233}
     manual: ClassVar = "systemd.exec(5), Sandboxing"
+    about: ClassVar = (NamespaceUsed,)
     summary: ClassVar = "no new namespaces, or only of the listed kinds"
     denied_examples: ClassVar = {
         "yes": Fact(NamespaceUsed("unshare", ("user",))),

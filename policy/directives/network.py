@@ -28,6 +28,7 @@ class RestrictAddressFamilies(Directive):
 
     since: ClassVar = {"": 211}
     manual: ClassVar = "systemd.exec(5), Sandboxing"
+    about: ClassVar = (SocketOpened,)
     summary: ClassVar = "no sockets of other address families"
     denied_examples: ClassVar = {
         "AF_UNIX": Fact(SocketOpened("AF_INET", "SOCK_STREAM")),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from policy.behaviour import Access, Fact, FileKind, Mounted, PathUse
+from policy.behaviour import WRITING, Access, Fact, FileKind, Mounted, PathPair, PathUse
 from policy.directives import bind_paths  # noqa: F401  # registers its directives with this section
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
@@ -24,7 +25,7 @@ from policy.path_encoding import (
     split_words,
     system_specifiers,
 )
-from policy.sandbox.mount_entry import Mode, MountEntry, is_below
+from policy.sandbox.mount_entry import Mode, MountEntry, is_below, without_aliases
 from policy.sandbox.sandbox import Sandbox
 
 MANUAL = "systemd.exec(5), Sandboxing"
@@ -207,6 +208,7 @@ class ReadWritePaths(PathListDirective):
 
     since: ClassVar = {"": 231}
     mode: ClassVar = Mode.READ_WRITE
+    about: ClassVar = (PathUse, PathPair)
     summary: ClassVar = "lists what stays writable"
     denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}
 
@@ -218,7 +220,7 @@ class ReadWritePaths(PathListDirective):
         protections = [
             ProtectSystem(word) for word in reversed(ProtectSystem.known_words(evidence.host)) if word != "no"
         ]
-        return [cls.of(paths) for paths in writable_lists(evidence, protections)]
+        return map(cls.of, writable_lists(evidence, protections))
 
     def intersected(self, own: Self) -> Self:
         """Keep what is writable in both: the narrower of two paths of which one is above the other.
@@ -243,11 +245,32 @@ class ReadWritePaths(PathListDirective):
         """Leave one path out."""
         return type(self)(tuple(entry for entry in self.entries if written(entry, type(self).__name__) != element))
 
+    def concerns(self, element: str, fact: Fact) -> bool:
+        """Whether the fact is about something at or below this path; symlinks may lead there from anywhere."""
+        match fact.behaviour:
+            case PathUse(path=path, access=access, through=through):
+                return access in WRITING and (bool(through) or _is_within(path, element))
+            case PathPair(source=source, target=target):
+                return _is_within(source, element) or _is_within(target, element)
+        return False
+
     def kept_because(self, element: str, evidence: Evidence) -> str:
         """Name the directories that the service would have to make after a boot."""
         paths = [entry.path for entry in self.entries if written(entry, type(self).__name__) == element]
         made = [made for path in paths for made in made_if_missing(evidence, path.replace("%%", "%"))]
         return f"the service makes {made[0]!a} if it is missing, and a boot removes it" if made else ""
+
+
+def _is_within(path: str, element: str) -> bool:
+    place = _place_of(element)
+    return path == place or is_below(path, place)
+
+
+@functools.cache
+def _place_of(element: str) -> str:
+    """Return the path of an element, "/" where only the unit's specifiers can tell it."""
+    entry = next((entry for word in _words(element) if (entry := _entry(word)) is not None), None)
+    return "/" if entry is None or "%" in entry.path else without_aliases(entry.path)
 
 
 def _covers(outer: PathEntry, inner: PathEntry) -> bool:

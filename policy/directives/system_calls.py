@@ -43,6 +43,7 @@ class SystemCallFilter(Directive):
 
     since: ClassVar = {"": 187}
     manual: ClassVar = "systemd.exec(5), System Call Filtering"
+    about: ClassVar = (SystemCall,)
     summary: ClassVar = "lets only the listed system calls through"
     denied_examples: ClassVar = {
         "@system-service": Fact(SystemCall("reboot")),
@@ -112,6 +113,10 @@ class SystemCallFilter(Directive):
         if self.calls is None or self.host is None:
             return self
         return type(self)(parse_system_call_list((*self.calls.lines, f"~{element}"), self.host), self.host)
+
+    def concerns(self, element: str, fact: Fact) -> bool:
+        """Whether the fact is this call."""
+        return isinstance(fact.behaviour, SystemCall) and fact.behaviour.name == element
 
     def kept_because(self, element: str, evidence: Evidence) -> str:
         """Say which recorded call it stands beside."""
@@ -189,6 +194,7 @@ class SystemCallArchitectures(Directive):
 
     since: ClassVar = {"": 209}
     manual: ClassVar = "systemd.exec(5), System Call Filtering"
+    about: ClassVar = (SystemCall,)
     summary: ClassVar = "no system calls of other architectures"
     denied_examples: ClassVar = {"native": Fact(SystemCall("getpid", "x86"))}
 

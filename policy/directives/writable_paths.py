@@ -8,11 +8,11 @@ common; then the table is asked again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from policy.behaviour import Access, Fact, FileKind, PathPair, PathUse
+from policy.behaviour import WRITING, Access, Fact, FileKind, PathPair, PathUse
 from policy.directives.base import Directive, Evidence
 from policy.path_encoding import inexpressible_because
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below, parent_of
@@ -56,11 +56,13 @@ PROVIDED_AT_BOOT = ("/run/dbus", "/run/lock", "/run/systemd", "/run/udev", "/run
 _NAME = "ReadWritePaths"
 
 
-def writable_lists(evidence: Evidence, protections: Sequence[Directive]) -> list[tuple[Writable, ...]]:
+def writable_lists(evidence: Evidence, protections: Iterable[Directive]) -> Iterator[tuple[Writable, ...]]:
     """Return the list that each protection needs, in order; protections that no list can save are left out."""
     search = _Search(evidence)
-    found = [search.list_for(protection) for protection in protections]
-    return [paths for paths in found if paths is not None]
+    for protection in protections:
+        paths = search.list_for(protection)
+        if paths is not None:
+            yield paths
 
 
 def made_if_missing(evidence: Evidence, directory: str) -> tuple[str, ...]:
@@ -87,6 +89,11 @@ class _Search:
         mounts = self._sandbox(*self.own.values()).mounts
         facts = (*self.evidence.confined(PathUse), *self.evidence.confined(PathPair))
         return tuple(fact for fact in facts if mounts.judge(fact) is None)
+
+    @cached_property
+    def writing(self) -> tuple[Fact, ...]:
+        """Those of them that a read-only mount may refuse."""
+        return tuple(filter(_may_need_writing, self.facts))
 
     @cached_property
     def made(self) -> frozenset[str]:
@@ -124,7 +131,7 @@ class _Search:
         kind = Directive.registry["PrivateTmp"]
         for private in kind.candidates(self.evidence):
             mounts = self._sandbox(private).mounts
-            if all(mounts.judge(fact) is None for fact in self.evidence.facts):
+            if all(mounts.judge(fact) is None for fact in self.evidence.facts if _may_be_temporary(fact)):
                 return (private,)
         return ()
 
@@ -156,7 +163,7 @@ class _Search:
 
     def _places_refused(self, table: MountTable, protection: str) -> list[Writable]:
         places = []
-        for fact in self.facts:
+        for fact in self.writing:
             denial = table.judge(fact)
             if denial is not None and denial.directive in {protection, _NAME}:
                 place = _expressible(self._place(fact))
@@ -200,6 +207,15 @@ class _Search:
 
 _REPLACED_KINDS = frozenset({FileKind.SYMLINK, FileKind.SOCKET, FileKind.FIFO, FileKind.UNKNOWN})
 # What a service makes anew rather than keeps; and systemd would follow a symlink to what it leads to.
+
+
+def _may_need_writing(fact: Fact) -> bool:
+    return not isinstance(fact.behaviour, PathUse) or fact.behaviour.access in WRITING
+
+
+def _may_be_temporary(fact: Fact) -> bool:
+    use = fact.behaviour
+    return not isinstance(use, PathUse) or bool(use.through) or use.path.startswith(("/tmp", "/var/tmp"))
 
 
 def _happened(fact: Fact) -> bool:

@@ -49,6 +49,8 @@ class PrivateNamespaces:
 
     def judge(self, fact: Fact) -> Denial | None:
         """Return the denial by the first namespace in which the fact comes out differently."""
+        if not (self.network or self.ipc or self.removed_ipc or self.users or self.process_ids):
+            return None
         for blamed, answer in (
             (self.network, self._network_answer),
             (self.ipc, _ipc_answer),

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policy.behaviour import Fact, SystemCall
+from policy.behaviour import (
+    BEHAVIOURS,
+    Behaviour,
+    CapabilityUsed,
+    DeviceNodeMade,
+    Fact,
+    MemoryMapped,
+    PathUse,
+    PrivilegeGained,
+    SignalSent,
+    SocketAddress,
+    SystemCall,
+)
 from policy.host_facts import HostFacts
 from policy.sandbox.capabilities import CapabilityBounds
 from policy.sandbox.denial import Denial
@@ -13,8 +26,21 @@ from policy.sandbox.mount_table import MountTable
 from policy.sandbox.namespaces import PrivateNamespaces
 from policy.sandbox.network import NetworkControl
 from policy.sandbox.privileges import Privileges
-from policy.sandbox.seccomp import SystemCallFilters
+from policy.sandbox.seccomp import POINTERS, SystemCallFilters
 from policy.unit_settings import UnitSettings
+
+_SUBJECTS: Mapping[str, tuple[type[Behaviour], ...]] = {
+    "filters": tuple(kind for kind in BEHAVIOURS if kind not in POINTERS),
+    "namespaces": BEHAVIOURS,
+    "mounts": BEHAVIOURS,
+    "devices": (PathUse, DeviceNodeMade),
+    "privileges": (PrivilegeGained, MemoryMapped),
+    "capabilities": (CapabilityUsed, PrivilegeGained, SignalSent),
+    "network": (SocketAddress,),
+}
+# The mechanisms in the kernel's order, and the behaviours that each has anything to say about.
+
+_ASKED = {kind: tuple(name for name, subjects in _SUBJECTS.items() if kind in subjects) for kind in BEHAVIOURS}
 
 
 @dataclass
@@ -44,16 +70,8 @@ class Sandbox:
         """
         if fact.exec_line.startswith("+"):
             return self.mounts.judge_privileged(fact)
-        for mechanism in (
-            self.filters,
-            self.namespaces,
-            self.mounts,
-            self.devices,
-            self.privileges,
-            self.capabilities,
-            self.network,
-        ):
-            denial = mechanism.judge(fact)
+        for name in _ASKED[type(fact.behaviour)]:
+            denial: Denial | None = getattr(self, name).judge(fact)
             if denial is not None:
                 return denial
         return None

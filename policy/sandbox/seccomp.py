@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from policy.behaviour import Fact, SystemCall
+from policy.behaviour import Fact, PathPair, PathUse, SocketAddress, SystemCall
 from policy.sandbox.denial import KILLED, Denial
 
 Rule = Callable[[Fact], str]
@@ -32,6 +32,10 @@ LOAD_ORDER = (
     "SystemCallFilter",
 )
 """The order in which systemd loads its filters (``exec_child`` in ``execute.c``, ``exec_invoke`` from 255)."""
+
+
+POINTERS = (PathUse, PathPair, SocketAddress)
+"""Behaviours that are in memory behind a pointer, where no filter can look (seccomp(2))."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class SystemCallFilters:
         ``seccomp_run_filters`` in the kernel asks the newest filter first and takes the most restrictive action; of
         several that return an errno, the newest decides which.
         """
+        if isinstance(fact.behaviour, POINTERS):
+            return None
         answers = [(filter_, outcome) for filter_ in self.filters if (outcome := filter_.rule(fact))]
         if not answers:
             return None
