@@ -40,6 +40,7 @@ NEWER = {
 
 IOCTL_HEADERS = ("sockios.h", "rtc.h", "if_tun.h", "loop.h", "fs.h", "random.h")
 IOCTL = re.compile(r"^#define ((?:SIOC|RTC_|TUN|LOOP_|BLK|RND|FI|FS_IOC)[A-Z0-9_]*) ", re.MULTILINE)
+TERMINALS_OWN = {0x541B, 0x5411}  # FIONREAD and TIOCOUTQ, which sockios.h has as SIOCINQ and SIOCOUTQ too
 TERMINAL = {"TIOCSTI": 0x5412, "TIOCCONS": 0x541D, "TIOCLINUX": 0x541C}  # asm-generic/ioctls.h
 
 
@@ -55,7 +56,6 @@ def ioctl_numbers() -> dict[str, str]:
     includes = "".join(f"#include <linux/{name}>\n" for name in IOCTL_HEADERS)
     defined = subprocess.run(["clang", "-E", "-dM", "-"], input=includes, capture_output=True, text=True, check=True)
     names = sorted(set(IOCTL.findall(defined.stdout)))
-    lines = "".join(f"UNIT_TAILOR {name} = {name}\n" for name in names)
     source = (
         includes
         + "#include <sys/ioctl.h>\n"
@@ -63,19 +63,21 @@ def ioctl_numbers() -> dict[str, str]:
             f"unsigned long value_{name} = (unsigned long)({name});\n" for name in names if not name.endswith("_")
         )
     )
-    assembly = subprocess.run(["clang", "-x", "c", "-S", "-o", "-", "-"], input=source, capture_output=True, text=True)
+    assembly = subprocess.run(
+        ["clang", "-x", "c", "-S", "-o", "-", "-"], input=source, capture_output=True, text=True, check=False
+    )
     if assembly.returncode:
         # Some macros are no numbers: leave out those that the compiler names, and try again.
         bad = set(re.findall(r"value_(\w+) =", assembly.stderr))
         if not bad:
-            sys.exit(assembly.stderr + lines)
+            sys.exit(assembly.stderr)
         source = "\n".join(line for line in source.splitlines() if not any(f"value_{name} " in line for name in bad))
         assembly = subprocess.run(
             ["clang", "-x", "c", "-S", "-o", "-", "-"], input=source + "\n", capture_output=True, text=True, check=True
         )
     found = dict(TERMINAL)
     for name, value in re.findall(r"^value_(\w+):\n\s+\.quad\s+(\d+)", assembly.stdout, re.MULTILINE):
-        if int(value) > 0xFF:
+        if int(value) > 0xFF and int(value) not in TERMINALS_OWN:
             found.setdefault(name, int(value) & 0xFFFFFFFF)
     return {str(number): name for name, number in sorted(found.items(), reverse=True)}
 

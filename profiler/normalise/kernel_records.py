@@ -204,7 +204,6 @@ class KernelNormaliser:
         self._ownership.shows(None)
         if Mark.FIRST in record.marks:
             self._begin_line(record, process, sighting)
-        # The user of the fact is who the process is after the execve, as with every recorder.
         executions.executed(sighting)
 
     def _begin_line(self, record: KernelRecord, process: Process, sighting: CompleteSighting) -> None:

@@ -99,7 +99,8 @@ struct capability_key {
 struct tracked {
 	u32 line, leader;
 	u32 mounts, users;  /* of the line's beginning: mount namespace, level of the user namespace */
-	u32 waiting, none;  /* for the execve of the command that is to be recorded */
+	u32 waiting;        /* for the execve of the command that is to be recorded */
+	u32 user;           /* effective, before the call under way */
 	u32 effective[2];   /* user and group id before the execve under way */
 	u64 permitted;
 	u64 recent[8];      /* calls that were seen last, so that a loop of one call costs no look-up */
@@ -260,6 +261,7 @@ static __always_inline void start_line(struct tracked *t, struct task_struct *ta
 	t->mounts = mount_namespace(task);
 	t->users = BPF_CORE_READ(task, cred, user_ns, level);
 	t->permitted = ~0ULL;
+	t->user = BPF_CORE_READ(task, cred, euid.val);
 }
 
 static __always_inline void set_context(struct context *context, struct tracked *t, u32 uid, u32 call, u32 error)
@@ -1104,7 +1106,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	}
 	call = architecture * 1024 + number;
 	error = ret < 0 && ret >= -4095 ? -ret : 0;
-	uid = user_of(task);
+	uid = t->user; /* the call may just have changed it */
+	t->user = user_of(task);
 	packed = (u64)call | (u64)error << 12 | (u64)uid << 24 | (u64)(control.epoch & 255) << 56;
 	if (t->recent[number & 7] != packed) {
 		mark(t, uid, call, error);
@@ -1235,7 +1238,7 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 		t->waiting = 0;
 		first = FLAG_FIRST;
 	}
-	set_context(&s->context, t, user_of(task), 59, 0);
+	set_context(&s->context, t, t->effective[0], 59, 0);
 	__builtin_memset(&s->paths, 0, sizeof(s->paths));
 	s->paths.context = s->context;
 	s->paths.args[0] = first ? t->line : 0;

@@ -1,0 +1,99 @@
+"""Whether the eBPF recorder can work on this kernel; if not, why, and what to type."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+from profiler.errors import ToolError
+from profiler.recorders.base import Availability
+from profiler.recorders.ebpf import control_groups
+from profiler.recorders.ebpf.libbpf import BpfObject, possible_processors
+from profiler.recorders.ebpf.recorder import object_image
+
+OLDEST_KERNEL = (5, 17)
+"""The first with bpf_loop(), by which paths are followed."""
+
+CAPABILITY_HOOK = "tp_btf/cap_capable"
+"""The tracepoint of the capability check, since Linux 6.14. Without it needed capabilities would go unseen."""
+
+_STRACE = "use: --engine strace"
+_LOCKDOWN = Path("/sys/kernel/security/lockdown")
+
+
+def availability(*, needs_groups: bool = True) -> Availability:
+    """Return whether recordings can be made; ``needs_groups``: of units, which are told by control group.
+
+    The last check is the proof: the programs are handed to the kernel, and taken back.
+    """
+    for check in (_machine, _kernel, _types, _groups if needs_groups else _nothing, _loads):
+        answer = check()
+        if not answer.available:
+            return answer
+    return Availability(True)
+
+
+def _nothing() -> Availability:
+    return Availability(True)
+
+
+def _machine() -> Availability:
+    if platform.machine() == "x86_64":
+        return Availability(True)
+    return Availability(False, f"there are no eBPF programs for {platform.machine()}", _STRACE)
+
+
+def _kernel() -> Availability:
+    match = re.match(r"(\d+)\.(\d+)", platform.release())
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    if version >= OLDEST_KERNEL:
+        return Availability(True)
+    needed = ".".join(map(str, OLDEST_KERNEL))
+    return Availability(False, f"the kernel is {platform.release()}, older than {needed}", _STRACE)
+
+
+def _types() -> Availability:
+    if Path("/sys/kernel/btf/vmlinux").exists():
+        return Availability(True)
+    return Availability(
+        False,
+        "the kernel does not describe its types (no /sys/kernel/btf/vmlinux)",
+        f"use a kernel with CONFIG_DEBUG_INFO_BTF=y, or {_STRACE}",
+    )
+
+
+def _groups() -> Availability:
+    if control_groups.mount_point(Path("/proc/self/mountinfo").read_text(encoding="utf-8")) is not None:
+        return Availability(True)
+    remedy = "run: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified"
+    return Availability(False, "control groups of version 2 are not mounted", remedy)
+
+
+def _loads() -> Availability:
+    bpf = None
+    try:
+        bpf = BpfObject(object_image())
+        absent = bpf.leave_out_absent()
+        if CAPABILITY_HOOK in absent:
+            return Availability(
+                False, f"kernel {platform.release()} does not show its capability checks (Linux 6.14 does)", _STRACE
+            )
+        bpf.set_entries({"scratches": possible_processors(), "ring": os.sysconf("SC_PAGESIZE")})
+        bpf.load()
+    except ToolError as error:
+        if _is_confidential():
+            return Availability(False, "the kernel is locked down (confidentiality)", _STRACE)
+        return Availability(False, error.message, error.hint)
+    finally:
+        if bpf is not None:
+            bpf.close()
+    return Availability(True)
+
+
+def _is_confidential() -> bool:
+    try:
+        return "[confidentiality]" in _LOCKDOWN.read_text(encoding="ascii")
+    except OSError:
+        return False
