@@ -299,7 +299,7 @@ class Fact:
     behaviour: Behaviour
     outcome: str = OK
     phase: Phase = Phase.SERVING
-    exec_line: str = "ExecStart"  # ExecStartPre, ExecStart, ExecReload, ... ; "command" for record -- COMMAND
+    exec_line: str = "ExecStart"  # or ExecStartPre, ...; "+" or "!" in front if the line has it; "command"
     user: int = 0  # the effective uid at the time
     known: Known = Known.OBSERVED
     evidence: str = field(default="", compare=False)  # one line: program and call, never buffers or arguments

@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from profiler.engines.base import Assignment, Watch
 from profiler.engines.ebpf import EbpfWatch
+from profiler.engines.ptrace import PtraceWatch
 from profiler.engines.strace import StraceWatch
 from profiler.errors import ToolError
 from profiler.machine import Machine
-from profiler.recorders import strace_command
+from profiler.recorders import ptrace, strace_command
 from profiler.recorders.base import Availability
 from profiler.recorders.ebpf import availability as ebpf_availability
 
@@ -22,6 +23,7 @@ class Engine(StrEnum):
     AUTO = "auto"
     EBPF = "ebpf"
     STRACE = "strace"
+    PTRACE = "ptrace"  # slow: everything goes through one Python process
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,6 @@ class _Entry:
 
 
 def _strace_available(assignment: Assignment) -> Availability:
-    if assignment.running:
-        return Availability(
-            False, "strace cannot attach to a running service without missing what it started", "use: --engine ebpf"
-        )
     return strace_command.availability(assignment.machine, () if assignment.command else (1,))
 
 
@@ -42,9 +40,14 @@ def _ebpf_available(assignment: Assignment) -> Availability:
     return ebpf_availability.availability(needs_groups=not assignment.command)
 
 
+def _ptrace_available(assignment: Assignment) -> Availability:
+    return ptrace.availability(assignment.machine)
+
+
 REGISTRY: dict[Engine, _Entry] = {
     Engine.EBPF: _Entry(EbpfWatch, _ebpf_available),
     Engine.STRACE: _Entry(StraceWatch, _strace_available),
+    Engine.PTRACE: _Entry(PtraceWatch, _ptrace_available),
 }
 """The engines in the order in which ``auto`` tries them."""
 

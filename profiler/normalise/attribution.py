@@ -65,8 +65,9 @@ class ExecLines:
         self._used: set[int] = set()
 
     def line_of(self, program: bytes, resolved: bytes, phase: Phase) -> str:
-        """Return the kind of the line that runs this program in this phase; ``ExecStart`` if none is known to.
+        """Return the line that runs this program in this phase: its kind, or ``ExecStart`` if none is known to.
 
+        In front stands ``+`` or ``!`` if the line has that prefix: the unit's sandbox, or its user, is not for it.
         ``program`` is the path as PID 1's child spelled it, ``resolved`` the same without symlinks.
         """
         names = {os.fsdecode(program), os.fsdecode(resolved)}
@@ -88,7 +89,8 @@ class ExecLines:
             # Every line of this phase has run: it starts again (a restart, a second reload).
             best = min(candidates, key=lambda index: (_rank(self._lines[index].kind, preferred), index))
         self._used.add(best)
-        return self._lines[best].kind
+        line = self._lines[best]
+        return next((mark for mark in "+!" if mark in line.prefixes), "") + line.kind
 
 
 def _rank(kind: str, preferred: tuple[str, ...]) -> int:

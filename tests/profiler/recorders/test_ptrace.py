@@ -134,9 +134,9 @@ def test_the_tracer_that_is_killed_is_a_loss_and_the_traced_processes_go_on() ->
 
 
 def test_a_process_that_somebody_traces_is_refused_with_its_reason() -> None:
-    with process_tree() as machine, PtraceRecorder(machine, lambda _: None):
-        with pytest.raises(ToolError, match="python-ptrace"):
-            PtraceRecorder(machine, lambda _: None).start()
+    tree, refused = process_tree(), pytest.raises(ToolError, match="python-ptrace")
+    with tree as machine, PtraceRecorder(machine, lambda _: None), refused:
+        PtraceRecorder(machine, lambda _: None).start()
 
 
 def test_a_command_that_does_not_exist_ends_with_status_127(capfd: pytest.CaptureFixture[str]) -> None:
