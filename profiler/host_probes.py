@@ -20,6 +20,7 @@ from profiler.errors import ToolError
 from profiler.host_check import Finding, Purpose
 from profiler.machine import Host
 from profiler.recorders import strace_command
+from profiler.recorders.ebpf import availability as ebpf_availability
 from profiler.twin.state import DEFAULT, VARIABLE
 
 NEEDED_CAPABILITIES = (
@@ -184,6 +185,16 @@ def find_btf() -> Finding:
     return Finding("BTF", there, reason, "use a kernel with CONFIG_DEBUG_INFO_BTF=y", Purpose.EXTRA)
 
 
+def find_ebpf() -> Finding:
+    """Whether the eBPF recorder can work, as it says itself: its programs are tried on the kernel."""
+    answer = ebpf_availability.availability()
+    if not answer.available:
+        return Finding("eBPF recorder", False, answer.reason, answer.remedy, Purpose.EXTRA)
+    return Finding(
+        "eBPF recorder", True, "the kernel takes its programs, and shows its capability checks", purpose=Purpose.EXTRA
+    )
+
+
 def find_bcc() -> Finding:
     """Whether Debian's bcc is there; the Python index has something else under that name."""
     place = _module("bcc")
@@ -204,7 +215,7 @@ def find_python_ptrace() -> Finding:
 PROBES: tuple[Callable[[], Finding], ...] = (
     *(find_rights, find_capabilities, find_strace, find_systemd_tools, find_running_systemd),
     *(find_nspawn, find_overlay, find_cgroups, find_network, find_space),
-    *(find_seccomp, find_apt, find_btf, find_bcc, find_python_ptrace),
+    *(find_seccomp, find_apt, find_btf, find_ebpf, find_bcc, find_python_ptrace),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from profiler.engines.choice import Engine
 from profiler.errors import UsageError
 from profiler.unit.workload import Workload
 
@@ -55,6 +56,17 @@ def duration_option(command: Command) -> Command:
         default=None,
         callback=lambda _context, _option, value: seconds(value) if value else 0.0,
         help="Watch the service for this long (30s, 5min), for traffic that comes by itself.",
+    )(command)
+
+
+def engine_option(command: Command) -> Command:
+    """Add ``--engine``, handed to the command as ``engine: Engine``."""
+    return click.option(
+        "--engine",
+        type=click.Choice([engine.value for engine in Engine]),
+        default=Engine.AUTO.value,
+        callback=lambda _context, _option, value: Engine(value),
+        help="What records. auto: the best that works here (unit-tailor doctor says which do).",
     )(command)
 
 

@@ -20,7 +20,7 @@ from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import denials_in_words, installation_advice, replay_summary, verdict_in_words
 from profiler.options import quiet_option
 from profiler.record import record_unit
-from profiler.service_options import duration_option, force_option, workload_option
+from profiler.service_options import duration_option, engine_option, force_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
 from profiler.validate.validation import validate
@@ -30,6 +30,7 @@ from profiler.validate.validation import validate
 @click.argument("unit")
 @workload_option
 @duration_option
+@engine_option
 @click.option(
     "-o",
     "--output-directory",
@@ -62,7 +63,13 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         study = _study(machine, unit)
         host = read_host_facts(machine)
         with progress.step(f"recording {study.name}") as step:
-            recorded = record_unit(study, workload=workload, serving_for=options["serving_for"], announce=step.detail)
+            recorded = record_unit(
+                study,
+                workload=workload,
+                serving_for=options["serving_for"],
+                engine=options["engine"],
+                announce=step.detail,
+            )
     status = conclude(recorded, profile_path, force=options["force"], accept_failed=False, next_command=False)
     if status == ExitCode.INTERRUPTED:
         return status
@@ -87,6 +94,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
             host,
             workload=workload,
             before=recorded.profile,
+            engine=options["engine"],
             announce=step.detail,
         )
     _say(verdict_in_words(verdict, study.name))

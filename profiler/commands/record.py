@@ -12,8 +12,8 @@ from profiler.errors import ExitCode, UsageError
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import recording_summary
 from profiler.options import quiet_option
-from profiler.record import Recorded, record_command, record_unit
-from profiler.service_options import duration_option, force_option, workload_option
+from profiler.record import Recorded, record_command, record_running, record_unit
+from profiler.service_options import duration_option, engine_option, force_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
 
@@ -45,6 +45,8 @@ def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
 @click.argument("unit", required=False)
 @workload_option
 @duration_option
+@engine_option
+@click.option("--attach", is_flag=True, help="Watch the running service without a restart; its start-up stays unknown.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the profile goes. Default: UNIT.profile.")
 @force_option
 @click.option("--accept-failed-workload", is_flag=True, help="Keep the recording even if the workload failed.")
@@ -67,6 +69,7 @@ def command(
     Examples:
       unit-tailor record nginx --workload ./use-nginx.sh -o nginx.profile
       unit-tailor record redis-server --twin --package redis-server --for 30s
+      unit-tailor record postgresql@15-main --attach --for 10min
       unit-tailor record -o job.profile -- /usr/local/bin/nightly-job
     """
     words = context.meta[SEPARATOR]
@@ -75,18 +78,28 @@ def command(
     name = full_name(unit) if unit is not None else Path(words[0]).name
     destination = options["output"] or Path(f"{name.removesuffix('.service')}.profile")
     profile_file.check_writable(destination, force=options["force"])
+    if options["attach"] and unit is None:
+        raise UsageError("--attach goes with a unit that runs", hint="give the name of a unit instead of a command")
     with machine_choice.machine(workload) as machine:
         if unit is None:
-            recorded = record_command(machine, words)
+            recorded = record_command(machine, words, engine=options["engine"])
         else:
-            study = Unit.load(machine, unit)
-            study.check_may_restart()
-            study.check_without_ours()
-            with progress.step(f"recording {study.name}") as step:
-                recorded = record_unit(
-                    study, workload=workload, serving_for=options["serving_for"], announce=step.detail
-                )
+            recorded = _record(Unit.load(machine, unit), workload, options)
     return conclude(recorded, destination, force=options["force"], accept_failed=options["accept_failed_workload"])
+
+
+def _record(unit: Unit, workload: Workload | None, options: dict[str, Any]) -> Recorded:
+    unit.check_without_ours()
+    if not options["attach"]:
+        unit.check_may_restart()
+    with progress.step(f"recording {unit.name}") as step:
+        return (record_running if options["attach"] else record_unit)(
+            unit,
+            workload=workload,
+            serving_for=options["serving_for"],
+            engine=options["engine"],
+            announce=step.detail,
+        )
 
 
 def conclude(

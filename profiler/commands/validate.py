@@ -14,7 +14,7 @@ from profiler.host import read_host_facts
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import installation_advice, verdict_in_words
 from profiler.options import quiet_option
-from profiler.service_options import workload_option
+from profiler.service_options import engine_option, workload_option
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.validate.validation import validate
@@ -24,6 +24,7 @@ from profiler.validate.validation import validate
 @click.argument("unit")
 @click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path))
 @workload_option
+@engine_option
 @click.option("--profile", type=click.Path(path_type=Path), help="A recording of the same use, to compare with.")
 @click.option("--keep", is_flag=True, help="If it fits, leave the drop-in in force until the next boot.")
 @machine_options
@@ -53,6 +54,7 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
                 workload=workload,
                 before=before,
                 keep=options["keep"],
+                engine=options["engine"],
                 announce=step.detail,
             )
     for line in verdict_in_words(verdict, study.name):

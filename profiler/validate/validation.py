@@ -10,6 +10,7 @@ from policy.host_facts import HostFacts
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.settings import Assignment
+from profiler.engines.choice import Engine
 from profiler.record import record_unit
 from profiler.unit.exposure import exposure
 from profiler.unit.unit import Unit
@@ -46,6 +47,7 @@ def validate(
     workload: Workload | None = None,
     before: Profile | None = None,
     keep: bool = False,
+    engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
 ) -> Verdict:
     """Test a drop-in by a restart under systemd, with the workload; afterwards the unit has its own settings again.
@@ -57,15 +59,17 @@ def validate(
     level_before = exposure(unit.machine, unit.name)
     with on_trial(unit, text) as trial:
         level_after = exposure(unit.machine, unit.name)
-        problem, under = _live(unit, workload, announce)
+        problem, under = _live(unit, workload, engine, announce)
         denials = denied_under(assignments, under, host, before)
         verdict = Verdict(problem, denials, trial.warnings, level_before, level_after, kept=keep)
         trial.keep = keep and verdict.fits
     return verdict
 
 
-def _live(unit: Unit, workload: Workload | None, announce: Callable[[str], None]) -> tuple[str, Profile]:
-    recorded = record_unit(unit, workload=workload, announce=announce)
+def _live(
+    unit: Unit, workload: Workload | None, engine: Engine, announce: Callable[[str], None]
+) -> tuple[str, Profile]:
+    recorded = record_unit(unit, workload=workload, engine=engine, announce=announce)
     if recorded.lived.interrupted:
         raise KeyboardInterrupt
     error = recorded.error or recorded.lived.workload_error
