@@ -132,6 +132,13 @@ _ERRORS: dict[int, str] = dict(errno.errorcode) | {
 # Where two names share a number, the one that systemd and strace print.
 
 
+def exact_form(needed: frozenset[str], host: HostFacts) -> tuple[str, ...]:
+    """Return the lines for the calls that are needed and @default, which systemd adds by itself."""
+    default = host.syscall_sets.get("@default", frozenset())
+    names = _names(needed - default) or ("@default",)
+    return (*names, *_missing_newcomers(needed | default, host))
+
+
 def group_form(needed: frozenset[str], host: HostFacts) -> tuple[str, ...]:
     """Return the lines for @system-service without the groups that nothing used, and with the calls that are needed.
 

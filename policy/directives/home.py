@@ -6,18 +6,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from policy.behaviour import Access, Fact, FileKind, PathUse
+from policy.behaviour import WRITING, Access, Fact, FileKind, PathUse
 from policy.directives.base import Evidence
 from policy.directives.choice import Choice
-from policy.sandbox.mount_entry import Mode, MountEntry
+from policy.directives.writable_paths import HOMES
+from policy.sandbox.mount_entry import Mode, MountEntry, is_below
+from policy.sandbox.read_only import HAPPENED
 from policy.sandbox.sandbox import Sandbox
-
-HOMES = ("/home", "/run/user", "/root")
 
 READ_ONLY_TMPFS_SINCE = 257
 """Up to 256 the tmpfs was writable for everybody, because ``append_static_mounts`` did not copy its options."""
 
 _MODES = {"read-only": Mode.READ_ONLY, "tmpfs": Mode.TEMPORARY, "yes": Mode.INACCESSIBLE}
+
+
+def _writes_in_homes(fact: Fact) -> bool:
+    use = fact.behaviour
+    return (
+        isinstance(use, PathUse)
+        and use.access in WRITING
+        and fact.outcome in HAPPENED
+        and any(is_below(use.path, home) for home in HOMES)
+    )
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,15 @@ class ProtectHome(Choice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose all values, unless file operations inside of an io_uring may have gone unseen."""
-        return [] if evidence.uses_rings else super().candidates(evidence)
+        """Propose all values, unless file operations inside of an io_uring may have gone unseen.
+
+        Not tmpfs where the service writes below the homes: ReadWritePaths= would name what is not there, and the unit
+        would not start.
+        """
+        if evidence.uses_rings:
+            return []
+        writes = any(map(_writes_in_homes, evidence.confined(PathUse)))
+        return [one for one in super().candidates(evidence) if not (writes and one.value == "tmpfs")]
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Mount over the homes; DynamicUser= implies at least read-only (``unit_patch_contexts``)."""

@@ -6,10 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from policy.behaviour import Fact, IpcUsed, KeyringUsed, PersonalityChanged, PrivilegeGained, SpecialModeSet, SystemCall
+from policy.behaviour import (
+    Access,
+    Fact,
+    IpcUsed,
+    KeyringUsed,
+    PathUse,
+    PersonalityChanged,
+    PrivilegeGained,
+    SpecialModeSet,
+    SystemCall,
+)
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.sandbox.sandbox import Sandbox
 
 
@@ -125,8 +136,8 @@ class RemoveIPC(Choice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose it to services with User= that use no IPC objects."""
-        if evidence.unit.runs_as_root or evidence.of(IpcUsed):
+        """Propose it to services with User= that use no IPC objects, unless others are not to notice anything."""
+        if evidence.unit.runs_as_root or evidence.of(IpcUsed) or evidence.level is Level.COMPATIBLE:
             return ()
         return super().candidates(evidence)
 
@@ -135,11 +146,29 @@ class RemoveIPC(Choice):
         sandbox.namespaces.removed_ipc = (type(self).__name__, self.setting)
 
 
+PRIVATE_MASK = 0o077
+
+
+def makes_files(evidence: Evidence) -> bool:
+    """Whether the service, or systemd for its output, makes anything that has permissions."""
+    made = any(
+        isinstance(fact.behaviour, PathUse) and fact.behaviour.access in {Access.CREATE, Access.BIND}
+        for fact in evidence.of(PathUse)
+    )
+    written = any(
+        value.startswith(("file:", "append:", "truncate:"))
+        for name in ("StandardOutput", "StandardError")
+        for value in evidence.unit.values(name)
+    )
+    return made or written or bool(evidence.of(IpcUsed))
+
+
 @dataclass(frozen=True)
 class UMask(Directive):
     """The permission bits that new files do not get.
 
-    Nothing is proposed: who else must read the logs and sockets of a service does not show in its own recording.
+    Who else must read the logs and sockets of a service does not show in its own recording, so it is proposed only to
+    services that make no files at all.
     """
 
     since: ClassVar = {"": 1}
@@ -160,12 +189,17 @@ class UMask(Directive):
         return cls(mask)
 
     @classmethod
-    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # nothing is proposed
-        """Propose nothing."""
-        return ()
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose to leave the rights to the service's own user, if it makes nothing that has any."""
+        unseen = not evidence.start_up_observed or evidence.uses_rings or evidence.level is Level.COMPATIBLE
+        return () if unseen or makes_files(evidence) else [cls(PRIVATE_MASK)]
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Nothing that can be judged."""
+
+    def intersected(self, own: Self) -> Self:
+        """Take away what either takes away."""
+        return type(self)(self.mask | own.mask)
 
     def values(self) -> tuple[str, ...]:
         """Return the mask, or nothing for the default."""

@@ -14,6 +14,7 @@ from policy.behaviour import Access, ClockUsed, Fact, FileKind, PathUse, SystemC
 from policy.directives.base import Evidence
 from policy.directives.choice import Choice
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.sandbox.devices import DeviceRule
 from policy.sandbox.mount_entry import Mode, MountEntry
 from policy.sandbox.sandbox import Sandbox
@@ -129,8 +130,9 @@ class ProtectKernelLogs(KernelChoice):
 class ProtectControlGroups(KernelChoice):
     """Makes /sys/fs/cgroup read-only.
 
-    Facts: writes below it. ``private`` and ``strict`` add a cgroup namespace, in which the paths of cgroups change;
-    they are understood, but never proposed, because a service that looks its own cgroup up cannot be judged.
+    Facts: writes below it. ``private`` and ``strict`` add a cgroup namespace, in which the paths of cgroups change, so
+    ``strict`` is proposed only to services that look at no cgroup, and ``private``, which leaves the tree writable,
+    to none.
     """
 
     since: ClassVar = {"yes": 232, "private": 257, "strict": 257}
@@ -142,8 +144,12 @@ class ProtectControlGroups(KernelChoice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose yes."""
-        return [cls("yes")] if evidence.start_up_observed else []
+        """Propose strict to services that look at no cgroup, then yes."""
+        if not evidence.start_up_observed:
+            return []
+        looks = evidence.level is Level.COMPATIBLE or any(map(_looks_at_cgroups, evidence.of(PathUse)))
+        words = ("yes",) if looks or evidence.uses_rings else ("strict", "yes")
+        return [cls(word) for word in words if word in cls.known_words(evidence.host)]
 
     def enforce(self, sandbox: Sandbox) -> None:
         """Make the tree read-only, or show a tree of the service's own, whose top is the service's cgroup."""
@@ -152,6 +158,15 @@ class ProtectControlGroups(KernelChoice):
         if sandbox.host.systemd_version >= MEMORY_PRESSURE_SINCE:
             own = f"/sys/fs/cgroup/system.slice/{sandbox.unit.name}"
             self.mount(sandbox, Mode.READ_WRITE, f"{own}/memory.pressure")
+
+
+def _looks_at_cgroups(fact: Fact) -> bool:
+    use = fact.behaviour
+    if not isinstance(use, PathUse):
+        return False
+    return use.path.startswith("/sys/fs/cgroup") or (
+        use.path.startswith("/proc/") and use.path.endswith(("/cgroup", "/cgroups", "/mountinfo", "/mounts"))
+    )
 
 
 @dataclass(frozen=True)
@@ -172,10 +187,16 @@ class ProtectProc(KernelChoice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose invisible, then noaccess, where only the contents are refused."""
+        """Propose invisible, then noaccess, where only the contents are refused.
+
+        To a service that looks at no process but its own one, not even at those that it made, ``ptraceable`` first if
+        the level is strict: it also hides processes from root.
+        """
         if not evidence.start_up_observed or not mounts_own_proc(evidence.host):
             return []
-        return [cls(word) for word in ("invisible", "noaccess") if word in cls.known_words(evidence.host)]
+        looks = evidence.level is not Level.STRICT or any(map(_looks_at_processes, evidence.of(PathUse)))
+        words = ("invisible", "noaccess") if looks else ("ptraceable", "invisible", "noaccess")
+        return [cls(word) for word in words if word in cls.known_words(evidence.host)]
 
     def enforce(self, sandbox: Sandbox) -> None:
         """Mount /proc with ``hidepid``; kernels before 5.8 cannot, and systemd goes on without."""
@@ -183,6 +204,13 @@ class ProtectProc(KernelChoice):
             self.separate(sandbox)
             sandbox.mounts.processes.visibility = self.value
             sandbox.mounts.processes.visibility_blame = (type(self).__name__, self.setting)
+
+
+def _looks_at_processes(fact: Fact) -> bool:
+    use = fact.behaviour
+    return isinstance(use, PathUse) and (
+        use.path == "/proc" or use.path.startswith(("/proc/own", "/proc/other", "/proc/1"))
+    )
 
 
 @dataclass(frozen=True)
@@ -200,9 +228,16 @@ class ProcSubset(KernelChoice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose pid where it goes together with the directives that mount below /proc."""
+        """Propose pid where it goes together with the directives that mount below /proc.
+
+        Not at the level compatible: libraries read meminfo and cpuinfo on rare paths, and fall back without a word.
+        """
         host = evidence.host
-        usable = mounts_own_proc(host) and host.systemd_version >= SUBSET_WITH_OTHERS_SINCE
+        usable = (
+            evidence.level is not Level.COMPATIBLE
+            and mounts_own_proc(host)
+            and host.systemd_version >= SUBSET_WITH_OTHERS_SINCE
+        )
         return super().candidates(evidence) if usable else []
 
     def enforce(self, sandbox: Sandbox) -> None:
@@ -242,6 +277,23 @@ def _refuses_alarms(fact: Fact) -> str:
         case ClockUsed(call=call, clock=clock) if clock.endswith("_ALARM") or call in _CLOCK_CALLS:
             return "EPERM"
     return ""
+
+
+@dataclass(frozen=True)
+class PrivateBPF(KernelChoice):
+    """Gives the service a file system of its own for BPF objects, in place of /sys/fs/bpf.
+
+    Facts: uses below /sys/fs/bpf. bpf(2) itself stays.
+    """
+
+    since: ClassVar = {"yes": 258}
+    summary: ClassVar = "hides the BPF objects of others in /sys/fs/bpf"
+    denied_examples: ClassVar = {"yes": Fact(PathUse("/sys/fs/bpf/tc", Access.READ, FileKind.DIRECTORY))}
+
+    def enforce(self, sandbox: Sandbox) -> None:
+        """Mount an empty bpffs."""
+        self.separate(sandbox)
+        self.mount(sandbox, Mode.TEMPORARY, "/sys/fs/bpf")
 
 
 @dataclass(frozen=True)

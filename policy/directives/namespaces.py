@@ -22,6 +22,8 @@ from policy.directives.base import Directive, Evidence
 from policy.directives.capabilities import used
 from policy.directives.choice import Choice, parse_boolean
 from policy.host_facts import HostFacts
+from policy.level import Level
+from policy.sandbox.namespaces import WITHIN_MAPPED_IDS
 from policy.sandbox.sandbox import Sandbox
 
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
@@ -192,10 +194,18 @@ class PrivateUsers(Choice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose yes to services that stay one user from beginning to end and use no capability."""
-        if not evidence.start_up_observed or evidence.uses_rings or not _stays_itself(evidence):
+        """Propose yes to services that stay one user from beginning to end and use no capability.
+
+        At the level strict, full and identity to those that change between users, if all that their capabilities do is
+        about users that are mapped.
+        """
+        if not evidence.start_up_observed or evidence.uses_rings:
             return ()
-        return [cls("yes")]
+        if _stays_itself(evidence):
+            return [cls("yes")]
+        mapped = evidence.level is Level.STRICT and _stays_among_mapped_users(evidence)
+        words = ("identity", "full") if mapped else ()
+        return [cls(word) for word in words if word in cls.known_words(evidence.host)]
 
     def enforce(self, sandbox: Sandbox) -> None:
         """Give it a user namespace."""
@@ -225,6 +235,25 @@ def _stays_itself(evidence: Evidence) -> bool:
         and not any(evidence.confined(kind) for kind in others)
         and len(users) <= 1
         and not signals
+        and not evidence.unit.values("AmbientCapabilities")
+    )
+
+
+OUTSIDE_CALLS = frozenset({"capset", "chroot", "pivot_root", "mount", "umount2", "bpf", "quotactl", "setpriority"})
+"""Calls whose checks of capabilities are against the first user namespace, or may be."""
+
+MAPPED_USERS = 65536
+"""``PrivateUsers=identity`` maps the users below this number (systemd.exec(5))."""
+
+
+def _stays_among_mapped_users(evidence: Evidence) -> bool:
+    calls = {fact.behaviour.name for fact in evidence.confined(SystemCall) if isinstance(fact.behaviour, SystemCall)}
+    others = (PrivilegeGained, NamespaceUsed, KeyringUsed, Mounted, SignalSent)
+    return (
+        used(evidence) <= WITHIN_MAPPED_IDS
+        and not calls & OUTSIDE_CALLS
+        and not any(evidence.confined(kind) for kind in others)
+        and all(fact.user < MAPPED_USERS for fact in evidence.facts)
         and not evidence.unit.values("AmbientCapabilities")
     )
 

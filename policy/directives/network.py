@@ -11,6 +11,7 @@ from policy.behaviour import Fact, PathUse, SocketAddress, SocketOpened
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.sandbox.sandbox import Sandbox
 
 INTERNET = frozenset({"AF_INET", "AF_INET6"})
@@ -67,6 +68,8 @@ class RestrictAddressFamilies(Directive):
             return ()
         version = evidence.host.systemd_version
         used = used_families(evidence)
+        if evidence.level is Level.COMPATIBLE and used & INTERNET:
+            used |= INTERNET | {"AF_NETLINK"}  # name services ask for the addresses and interfaces of this machine
         unused = frozenset(name for name in ADDRESS_FAMILIES if family_name(name, version)) - used - {"AF_UNIX"}
         nameable = frozenset(name for name in used if family_name(name, version) == name)
         return [cls(True, nameable | {"AF_UNIX"}), cls(False, unused)]
@@ -114,9 +117,11 @@ class RestrictAddressFamilies(Directive):
         """Return the list without one family."""
         return type(self)(self.allow_list, self.families - {element})
 
-    def kept_because(self, element: str, evidence: Evidence) -> str:  # noqa: ARG002  # the same for every service
-        """Say why AF_UNIX is always there."""
-        return "syslog, readiness messages, D-Bus and name services use it" if element == "AF_UNIX" else ""
+    def kept_because(self, element: str, evidence: Evidence) -> str:
+        """Say why AF_UNIX is always there, and what else the level adds."""
+        if element == "AF_UNIX":
+            return "syslog, readiness messages, D-Bus and name services use it"
+        return "goes with the families that were used" if evidence.level is Level.COMPATIBLE else ""
 
 
 def _in_order(families: frozenset[str]) -> tuple[str, ...]:

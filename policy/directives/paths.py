@@ -12,7 +12,7 @@ from policy.behaviour import WRITING, Access, Fact, FileKind, Mounted, PathPair,
 from policy.directives import bind_paths  # noqa: F401  # registers its directives with this section
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
-from policy.directives.writable_paths import made_if_missing, writable_lists
+from policy.directives.writable_paths import HOMES, made_if_missing, writable_lists
 from policy.host_facts import HostFacts
 from policy.path_encoding import (
     MalformedWords,
@@ -33,7 +33,6 @@ MANUAL = "systemd.exec(5), Sandboxing"
 _SYSTEM = ("/usr", "/boot", "/efi")
 _SPLIT_SYSTEM = ("/lib", "/lib64", "/bin", "/sbin")
 _KERNEL_TREES = ("/proc", "/sys", "/dev")
-_HOMES = ("/home", "/run/user", "/root")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class ProtectSystem(Choice):
         sandbox.mounts.separate(name, setting)
         if self.value == "strict":
             sandbox.mounts.add(MountEntry("/", Mode.READ_ONLY, name, setting))
-            for path in (*_KERNEL_TREES, *_HOMES):
+            for path in (*_KERNEL_TREES, *HOMES):
                 sandbox.mounts.add(MountEntry(path, Mode.IMPLICIT_READ_WRITE, name, setting, ignore_missing=True))
             return
         etc = ("/etc",) if self.value == "full" else ()

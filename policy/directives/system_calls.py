@@ -10,12 +10,14 @@ from policy.behaviour import Fact, SystemCall
 from policy.directives.base import Directive, Evidence
 from policy.equivalence import closure, known_calls, needed_calls
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.sandbox.denial import KILLED
 from policy.sandbox.sandbox import Sandbox
 from policy.system_call_list import (
     SystemCallList,
     deny_list_form,
     error_name,
+    exact_form,
     group_form,
     intersection,
     parse_system_call_list,
@@ -23,6 +25,8 @@ from policy.system_call_list import (
 )
 
 NATIVE = "native"
+
+_FIRST_FORM = {Level.STRICT: 0, Level.STANDARD: 1, Level.COMPATIBLE: 2}
 
 ARCHITECTURES = frozenset(
     {"alpha", "arc", "arm", "arm64", "ia64", "loongarch64", "m68k", "mips", "mips-le", "mips64", "mips64-le"}
@@ -60,14 +64,15 @@ class SystemCallFilter(Directive):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose @system-service without its groups that nothing used, all of it, and a list of what is denied."""
+        """Propose the calls that are needed, @system-service without what nothing used, all of it, a list of what is
+        denied: from the first of these that belongs to the level."""
         host = evidence.host
         if not evidence.start_up_observed or "@system-service" not in host.syscall_sets:
             return ()
         native_only = _architectures(evidence) <= {host.architecture}
         needed = needed_calls(_recorded(evidence), host, native_only=native_only)
-        forms = (group_form(needed, host), whole_group_form(needed, host), deny_list_form(needed, host))
-        return [cls(parse_system_call_list(lines, host), host) for lines in forms]
+        forms = (exact_form, group_form, whole_group_form, deny_list_form)[_FIRST_FORM[evidence.level] :]
+        return [cls(parse_system_call_list(form(needed, host), host), host) for form in forms]
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Load the filter; what it answers is decided by SystemCallErrorNumber= unless an entry says otherwise."""

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from policy.behaviour import WRITING, Access, Fact, FileKind, PathPair, PathUse
 from policy.directives.base import Directive, Evidence
+from policy.level import Level
 from policy.path_encoding import inexpressible_because
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below, parent_of
 from policy.sandbox.mount_table import MountTable
@@ -43,6 +44,9 @@ OWN_TREES = (
     "/run",
 )
 """Directories whose subdirectories belong to one service each, as a rule (hier(7)): files in those come and go."""
+
+HOMES = ("/home", "/run/user", "/root")
+"""What ProtectHome= covers."""
 
 VOLATILE_TREE = "/run"
 """Empty after a boot, so a directory that a service makes if it is missing will be missing (file-hierarchy(7))."""
@@ -142,16 +146,35 @@ class _Search:
         return sandbox
 
     def list_for(self, protection: Directive) -> tuple[Writable, ...] | None:
-        """Return the paths that must be writable under this protection, ``None`` if no list will do."""
-        replaced = {_NAME, type(protection).__name__}
-        kept = [directive for name, directive in self.own.items() if name not in replaced]
-        protected = self._sandbox(*kept, *self.temporary, protection).mounts
+        """Return the paths that must be writable under this protection, ``None`` if no list will do.
+
+        A service that writes below the homes may have ProtectHome=read-only all the same, if the list says where.
+        """
+        for homes in self.homes:
+            paths = self._list_under(protection, homes)
+            if paths is not None:
+                return paths
+        return None
+
+    @cached_property
+    def homes(self) -> tuple[tuple[Directive, ...], ...]:
+        """What to try for the homes."""
+        kind = Directive.registry["ProtectHome"]
+        is_free = self.own["ProtectHome"] == kind.parse([], self.evidence.host)
+        if not is_free or not any(_is_in_homes(fact) and _happened(fact) for fact in self.writing):
+            return ((),)
+        return (kind.parse(["read-only"], self.evidence.host),), ()
+
+    def _list_under(self, protection: Directive, homes: tuple[Directive, ...]) -> tuple[Writable, ...] | None:
+        blamed = {_NAME, *(type(directive).__name__ for directive in (protection, *homes))}
+        kept = [directive for name, directive in self.own.items() if name not in blamed]
+        protected = self._sandbox(*kept, *self.temporary, *homes, protection).mounts
         wanted: dict[str, bool] = {}
         for _ in range(ROUNDS):
             table = _with_writable(protected, wanted)
-            places = self._places_refused(table, type(protection).__name__)
+            places = self._places_refused(table, blamed)
             if not places:
-                return self._folded(protected, _as_mounted(table, wanted), type(protection).__name__)
+                return self._folded(protected, _as_mounted(table, wanted), blamed)
             before = dict(wanted)
             for place, may_be_missing in places:
                 if place == "/":
@@ -161,17 +184,22 @@ class _Search:
                 return None
         return None
 
-    def _places_refused(self, table: MountTable, protection: str) -> list[Writable]:
+    def _places_refused(self, table: MountTable, blamed: set[str]) -> list[Writable]:
         places = []
         for fact in self.writing:
             denial = table.judge(fact)
-            if denial is not None and denial.directive in {protection, _NAME}:
+            if denial is not None and denial.directive in blamed:
                 place = _expressible(self._place(fact))
                 places.append((place, not (_happened(fact) or place in ALWAYS_THERE)))
         return places + [(parent_of(path), False) for path in self.volatile if table.read_only(parent_of(path))]
 
     def _place(self, fact: Fact) -> str:
-        """Return what to list for a fact."""
+        """Return what to list for a fact; at the level compatible the directory above, if it is the service's own."""
+        place = self._narrowest_place(fact)
+        wider = parent_of(place)
+        return wider if self.evidence.level is Level.COMPATIBLE and is_own_directory(wider) else place
+
+    def _narrowest_place(self, fact: Fact) -> str:
         match fact.behaviour:
             case PathPair(source=source, target=target):
                 first, second = self._at_start(parent_of(source)), self._at_start(parent_of(target))
@@ -184,7 +212,8 @@ class _Search:
         directory = parent_of(use.path)
         if use.access in NAME_ACCESSES or use.kind in _REPLACED_KINDS:
             return self._at_start(directory)
-        if use.kind is FileKind.REGULAR and is_own_directory(directory):
+        is_wide = self.evidence.level is Level.COMPATIBLE and _is_configuration(directory)
+        if use.kind is FileKind.REGULAR and (is_own_directory(directory) or is_wide):
             # Rotation and atomic saving replace such files sooner or later, and a missing file stops the unit (226).
             return self._at_start(directory)
         return self._at_start(use.path)
@@ -198,9 +227,9 @@ class _Search:
             path = parent_of(path)
         return place
 
-    def _folded(self, protected: MountTable, wanted: dict[str, bool], protection: str) -> tuple[Writable, ...]:
+    def _folded(self, protected: MountTable, wanted: dict[str, bool], blamed: set[str]) -> tuple[Writable, ...]:
         folded = fold(wanted, LONGEST_LIST)
-        if folded != wanted and self._places_refused(_with_writable(protected, folded), protection):
+        if folded != wanted and self._places_refused(_with_writable(protected, folded), blamed):
             folded = wanted
         return tuple(sorted(folded.items()))
 
@@ -211,6 +240,11 @@ _REPLACED_KINDS = frozenset({FileKind.SYMLINK, FileKind.SOCKET, FileKind.FIFO, F
 
 def _may_need_writing(fact: Fact) -> bool:
     return not isinstance(fact.behaviour, PathUse) or fact.behaviour.access in WRITING
+
+
+def _is_in_homes(fact: Fact) -> bool:
+    use = fact.behaviour
+    return isinstance(use, PathUse) and any(is_below(use.path, home) for home in HOMES)
 
 
 def _may_be_temporary(fact: Fact) -> bool:

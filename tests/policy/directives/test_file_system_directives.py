@@ -147,7 +147,7 @@ def test_specifiers_are_expanded_for_the_unit() -> None:
 
 
 def test_the_section_is_complete() -> None:
-    assert len(OURS) == 23
+    assert len(OURS) == 24
 
 
 _paths = st.text(alphabet="ab %:\\\"'-+é", min_size=1, max_size=6).map(lambda text: f"/srv/{text}")
@@ -267,7 +267,10 @@ def test_each_home_value_is_reached() -> None:
     assert chosen()["ProtectHome"] == ("yes",)
     assert chosen(Fact(PathUse("/root/.netrc", Access.LOOKUP), "ENOENT", user=33))["ProtectHome"] == ("tmpfs",)
     assert chosen(Fact(PathUse("/home/a/x", Access.READ)))["ProtectHome"] == ("read-only",)
-    assert chosen(Fact(PathUse("/home/a/x", Access.CREATE)))["ProtectHome"] == ()
+    written = chosen(Fact(PathUse("/home/a/x", Access.CREATE)))
+    assert written["ProtectHome"] == ("read-only",)
+    assert written["ReadWritePaths"] == ("", "/home/a")
+    assert chosen(Fact(PathUse("/root/x", Access.CREATE)))["ProtectHome"] == ()
 
 
 def test_processes_of_others() -> None:

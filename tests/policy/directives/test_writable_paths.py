@@ -109,7 +109,7 @@ def test_no_list_makes_the_root_writable() -> None:
 
 
 def test_homes_and_kernel_trees_need_no_entry() -> None:
-    facts = [use("/home/a/x", Access.CREATE), use("/proc/sys/vm/overcommit_memory", Access.WRITE)]
+    facts = [use("/root/x", Access.CREATE), use("/proc/sys/vm/overcommit_memory", Access.WRITE)]
     assert writable([*facts, use("/dev/shm/x", Access.CREATE)]) == ()
 
 
