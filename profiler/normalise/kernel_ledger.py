@@ -12,6 +12,8 @@ from profiler.normalise.processes import Process, ProcessTable, Standing
 from profiler.normalise.sighting import Sighting
 from profiler.recorders.ebpf.records import KernelRecord, Mark
 
+_DEEPEST = 64  # generations of processes that are followed to a known one
+
 
 class CompleteSighting(Sighting):
     """A call whose capability checks the kernel has shown: none is inferred from what the call was."""
@@ -76,6 +78,14 @@ class FollowedProcesses(ProcessTable):
         return process
 
     def _is_member(self, pid: int) -> bool:
-        if self._scope.is_command:
-            return False
-        return any(self._scope.includes(group) for group in self._objects.control_groups(pid))
+        if not self._scope.is_command:
+            return any(self._scope.includes(group) for group in self._objects.control_groups(pid))
+        # Of a command: whatever descends from a process that is known to be its own.
+        for _ in range(_DEEPEST):
+            status = self._objects.process(pid)
+            if status is None or status.parent <= 1:
+                return False
+            if status.leader in self._leaders or status.parent in self._leaders:
+                return True
+            pid = status.parent
+        return False

@@ -51,7 +51,7 @@ struct cred {
 };
 
 struct qstr {
-	u32 len;
+	u32 hash, len;
 	const unsigned char *name;
 };
 

@@ -63,9 +63,10 @@ struct context {
 	u16 epoch, flags;
 };
 
+/* Of a file. Inode numbers come again when files go, and one file can have several names: hence the name and parent. */
 struct identity {
-	u64 inode, mount;
-	u32 device, none;
+	u64 inode, mount, parent;
+	u32 device, name;
 };
 
 struct arguments_key {
@@ -101,6 +102,7 @@ struct tracked {
 	u32 mounts, users;  /* of the line's beginning: mount namespace, level of the user namespace */
 	u32 waiting;        /* for the execve of the command that is to be recorded */
 	u32 user;           /* effective, before the call under way */
+	u32 last, none;     /* the call that returned last */
 	u32 effective[2];   /* user and group id before the execve under way */
 	u64 permitted;
 	u64 recent[8];      /* calls that were seen last, so that a loop of one call costs no look-up */
@@ -413,6 +415,8 @@ static __always_inline void identify(struct scratch *s, u32 which, struct identi
 	identity->inode = BPF_CORE_READ(inode, i_ino);
 	identity->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	identity->mount = (u64)s->mounts[which];
+	identity->parent = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
+	identity->name = BPF_CORE_READ(dentry, d_name.hash);
 }
 
 static __always_inline void take_file(struct scratch *s, u32 which, struct file *file)
@@ -513,6 +517,8 @@ static __always_inline void identify_current(struct identity *identity)
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	identity->inode = task->fs->pwd.dentry->d_inode->i_ino;
+	identity->parent = task->fs->pwd.dentry->d_parent->d_inode->i_ino;
+	identity->name = task->fs->pwd.dentry->d_name.hash;
 	identity->device = task->fs->pwd.dentry->d_inode->i_sb->s_dev;
 	identity->mount = (u64)task->fs->pwd.mnt;
 }
@@ -621,11 +627,10 @@ __noinline int on_paths(void)
 	if (flags & RETURNS_FILE && !error) {
 		if (!find_file(s, s->result))
 			lose(LOST_FILE);
-		if (s->event.flags & FLAG_CREATED)
-			s->paths.result.none = 1;
 	} else if (flags & FILE_DESCRIPTOR && !s->event.lengths[0] && s->descriptor.directory[0] >= 0) {
 		find_file(s, s->raw[s->descriptor.directory[0] & 7]);
 	}
+	s->paths.context.flags |= s->event.flags & (FLAG_CREATED | FLAG_DELETED);
 	keep_text(s, &too_long);
 	if (!too_long && !first_sight(&paths, &s->paths))
 		return 0;
@@ -651,6 +656,7 @@ __noinline int on_file(void)
 	identify_root(&s->paths.root);
 	if (!find_file(s, s->raw[s->descriptor.directory[0] & 7]) && !s->context.error)
 		lose(LOST_FILE);
+	s->paths.context.flags |= s->event.flags & FLAG_DELETED;
 	if (!first_sight(&paths, &s->paths))
 		return 0;
 	describe(s, EVENT_PATHS, &s->context, s->leader);
@@ -1108,6 +1114,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	error = ret < 0 && ret >= -4095 ? -ret : 0;
 	uid = t->user; /* the call may just have changed it */
 	t->user = user_of(task);
+	t->last = call;
 	packed = (u64)call | (u64)error << 12 | (u64)uid << 24 | (u64)(control.epoch & 255) << 56;
 	if (t->recent[number & 7] != packed) {
 		mark(t, uid, call, error);
@@ -1289,7 +1296,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	/* exit, exit_group; or killed by a filter inside of any other call, which then never returned */
 	if (number >= 0 && number < 1024 &&
 	    ((architecture != 1 && (number == 60 || number == 231)) ||
-	     (architecture == 1 && (number == 1 || number == 252)) || (current->exit_code & 127) == 31))
+	     (architecture == 1 && (number == 1 || number == 252)) || ((current->exit_code & 127) == 31 && t->last != architecture * 1024 + number)))
 		mark(t, user_of(current), architecture * 1024 + number, ERESTARTSYS);
 	bpf_map_delete_elem(&tracked, &thread);
 	return 0;
