@@ -88,7 +88,8 @@ def decide(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> 
 
 
 def _column(kind: type[Directive], own: Directive, evidence: Evidence) -> _Column:
-    column = _Column(own, chain(kind.candidates(evidence), [own]), own)
+    candidates = () if kind.unenforced(evidence.host) else kind.candidates(evidence)
+    column = _Column(own, chain(candidates, [own]), own)
     column.relax()
     return column
 

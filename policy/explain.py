@@ -23,6 +23,7 @@ class Status(StrEnum):
     ALREADY_THERE = "already there"
     LEFT = "left as is"
     NOT_SET = "not set"
+    NOT_ENFORCED = "without effect"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Explanation:
     status: Status
     forced_by: tuple[Denial, ...] = ()
     exceptions: tuple[Kept, ...] = ()
+    unenforced: str = ""
+    """Why the target does nothing about it, if so."""
 
 
 def explain(decision: Decision) -> tuple[Explanation, ...]:
@@ -65,6 +68,7 @@ def _explanation(
         _status(choice, evidence),
         choice.forced_by,
         _exceptions(choice.chosen, chosen, facts, evidence),
+        type(choice.chosen).unenforced(evidence.host),
     )
 
 
@@ -73,6 +77,8 @@ def _status(choice: Choice, evidence: Evidence) -> Status:
         return Status.TIGHTENED
     if choice.own == type(choice.own).parse([], evidence.host):
         return Status.NOT_SET
+    if type(choice.own).unenforced(evidence.host):
+        return Status.NOT_ENFORCED
     return Status.LEFT if choice.forced_by else Status.ALREADY_THERE
 
 

@@ -31,5 +31,13 @@ def build_sandbox(directives: Mapping[str, Directive], host: HostFacts, unit: Un
     """Return the sandbox that systemd would set up for these directives."""
     sandbox = Sandbox(host, unit)
     for directive in directives.values():
-        directive.contribute(sandbox)
+        if not directive.unenforced(host):
+            directive.contribute(sandbox)
     return sandbox
+
+
+def unenforced_directives(assignments: Sequence[Assignment], host: HostFacts) -> dict[str, str]:
+    """Return the names among these assignments that the target does nothing about, with the reason, in order."""
+    known = all_directives()
+    reasons = {name: known[name].unenforced(host) for name, value in assignments if name in known and value.strip()}
+    return {name: reason for name, reason in reasons.items() if reason}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from policy import drop_in
 from policy.drop_in import DropIn, DropInError
-from policy.settings import unknown_directives
+from policy.host_facts import HostFacts
+from policy.settings import unenforced_directives, unknown_directives
 from policy.shipped_host_facts import service_settings, table_version
 from profiler.errors import UsageError
 
@@ -29,11 +30,16 @@ def read_drop_in(path: Path) -> DropIn:
         raise UsageError(str(error), hint="systemd.syntax(7) tells how unit files are written") from None
 
 
-def remarks(parsed: DropIn, systemd_version: int) -> list[str]:
+def remarks(parsed: DropIn, host: HostFacts) -> list[str]:
     """Return what the user should know of a drop-in before trusting a verdict on it, as lines."""
+    systemd_version = host.systemd_version
     known = service_settings(systemd_version) if table_version(systemd_version) == systemd_version else frozenset()
     problems = [*parsed.problems, *(parsed.unknown_settings(known) if known else ())]
     lines = [f"warning: line {problem.line}: {problem.message}" for problem in problems]
+    lines += [
+        f"warning: {name}= has no effect on this target: {reason}"
+        for name, reason in unenforced_directives(parsed.assignments, host).items()
+    ]
     if parsed.digest_matches() is False:
         lines.append("note: the drop-in was changed since unit-tailor wrote it")
     names = dict.fromkeys(name for name, _ in parsed.assignments if not known or name in known)

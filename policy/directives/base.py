@@ -82,6 +82,8 @@ class Directive(ABC):
     """For each value that denies something: one fact that it must deny (conformance tests use it)."""
     about: ClassVar[tuple[type[Behaviour], ...]] = BEHAVIOURS
     """The behaviours that an element of a list can matter to."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The build options without which systemd accepts the directive and does nothing: ``BPF_FRAMEWORK``."""
     boost_only: ClassVar[bool] = False
     """Whether it denies nothing that a fact can show (for instance KeyringMode=private, the default)."""
 
@@ -112,6 +114,17 @@ class Directive(ABC):
 
         The unit's own value is always added behind the last one by ``decide``.
         """
+
+    @classmethod
+    def unenforced(cls, host: HostFacts) -> str:
+        """Return why the target takes this directive and does nothing about it; empty if it does, as far as is known.
+
+        What is not enforced protects from nothing: it is neither judged by nor proposed.
+        """
+        if min(cls.since.values()) > host.systemd_version:
+            return f"systemd {host.systemd_version} does not know it"
+        missing = [option for option in cls.needs if f"-{option}" in host.features]
+        return f"systemd was built without {' '.join(missing)}" if missing else ""
 
     @abstractmethod
     def contribute(self, sandbox: Sandbox) -> None:

@@ -50,6 +50,7 @@ class RestrictSUIDSGID(Choice):
     """
 
     since: ClassVar = {"yes": 242}
+    needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     summary: ClassVar = "no new set-uid or set-gid files"
     denied_examples: ClassVar = {"yes": Fact(SpecialModeSet("chmod", 0o4755))}
@@ -76,6 +77,7 @@ class LockPersonality(Choice):
     """
 
     since: ClassVar = {"yes": 235}
+    needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     summary: ClassVar = "no other execution domain"
     denied_examples: ClassVar = {"yes": Fact(PersonalityChanged(0x0040000))}

@@ -198,12 +198,16 @@ class ProtectProc(KernelChoice):
         words = ("invisible", "noaccess") if looks else ("ptraceable", "invisible", "noaccess")
         return [cls(word) for word in words if word in cls.known_words(evidence.host)]
 
+    @classmethod
+    def unenforced(cls, host: HostFacts) -> str:
+        """Add kernels that cannot mount /proc with options; systemd goes on without."""
+        return super().unenforced(host) or _cannot_mount_proc(host)
+
     def enforce(self, sandbox: Sandbox) -> None:
-        """Mount /proc with ``hidepid``; kernels before 5.8 cannot, and systemd goes on without."""
-        if mounts_own_proc(sandbox.host):
-            self.separate(sandbox)
-            sandbox.mounts.processes.visibility = self.value
-            sandbox.mounts.processes.visibility_blame = (type(self).__name__, self.setting)
+        """Mount /proc with ``hidepid``."""
+        self.separate(sandbox)
+        sandbox.mounts.processes.visibility = self.value
+        sandbox.mounts.processes.visibility_blame = (type(self).__name__, self.setting)
 
 
 def _looks_at_processes(fact: Fact) -> bool:
@@ -240,11 +244,15 @@ class ProcSubset(KernelChoice):
         )
         return super().candidates(evidence) if usable else []
 
+    @classmethod
+    def unenforced(cls, host: HostFacts) -> str:
+        """Add kernels that cannot mount /proc with options; systemd goes on without."""
+        return super().unenforced(host) or _cannot_mount_proc(host)
+
     def enforce(self, sandbox: Sandbox) -> None:
-        """Mount /proc with ``subset=pid``; kernels before 5.8 cannot, and systemd goes on without."""
-        if mounts_own_proc(sandbox.host):
-            self.separate(sandbox)
-            sandbox.mounts.processes.subset_blame = (type(self).__name__, self.setting)
+        """Mount /proc with ``subset=pid``."""
+        self.separate(sandbox)
+        sandbox.mounts.processes.subset_blame = (type(self).__name__, self.setting)
 
 
 @dataclass(frozen=True)
@@ -327,6 +335,10 @@ class ProtectHostname(KernelChoice):
         sandbox.filters.deny_calls(type(self).__name__, self.setting, _HOST_NAME_CALLS)
         if self.value == "yes":
             self.mount(sandbox, Mode.READ_ONLY, "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname")
+
+
+def _cannot_mount_proc(host: HostFacts) -> str:
+    return "" if mounts_own_proc(host) else f"Linux {'.'.join(map(str, host.kernel))} cannot mount /proc so"
 
 
 def mounts_own_proc(host: HostFacts) -> bool:

@@ -60,6 +60,7 @@ class RestrictNamespaces(Directive):
     """
 
     since: ClassVar = {"": 233}
+    needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     about: ClassVar = (NamespaceUsed,)
     summary: ClassVar = "no new namespaces, or only of the listed kinds"

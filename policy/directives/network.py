@@ -28,6 +28,7 @@ class RestrictAddressFamilies(Directive):
     """
 
     since: ClassVar = {"": 211}
+    needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     about: ClassVar = (SocketOpened,)
     summary: ClassVar = "no sockets of other address families"

@@ -10,6 +10,7 @@ from policy.behaviour import Fact, SocketAddress
 from policy.directives.base import Directive, Evidence
 from policy.directives.network import INTERNET, met_addresses, used_families
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.sandbox.addresses import Network, is_loopback, parse_networks
 from policy.sandbox.network import BindRule
 from policy.sandbox.sandbox import Sandbox
@@ -66,8 +67,9 @@ class IPAddressDeny(_AddressList):
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
         """Propose ``any`` for a service without the Internet families, and for one that met loopback addresses only."""
-        reach = reached_addresses(evidence)
-        return [cls(("any",))] if reach in {"none", "loopback"} and not cls.has_own_lists(evidence) else ()
+        reaches = {"none"} if evidence.level is Level.COMPATIBLE else {"none", "loopback"}
+        is_free = reached_addresses(evidence) in reaches and not cls.has_own_lists(evidence)
+        return [cls(("any",))] if is_free else ()
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Deny the networks."""
@@ -113,6 +115,8 @@ def reached_addresses(evidence: Evidence) -> str:
 class _BindList(Directive, abstract=True):
     # What SocketBindAllow= and SocketBindDeny= have in common: rules about bind(2).
 
+    needs: ClassVar = ("BPF_FRAMEWORK",)
+
     since: ClassVar = {"": 249}
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
 
@@ -128,9 +132,15 @@ class _BindList(Directive, abstract=True):
         return cls(rules)
 
     @classmethod
-    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # nothing is proposed yet
-        """Propose nothing: Debian 12 cannot enforce it, and one bind to port 0 defeats a list of ports."""
-        return ()
+    def is_free(cls, evidence: Evidence) -> bool:
+        """Whether rules can be proposed: at the level strict, where the target enforces them and the unit has none."""
+        own = evidence.unit.values("SocketBindAllow") or evidence.unit.values("SocketBindDeny")
+        seen = evidence.start_up_observed and not evidence.uses_rings
+        return evidence.level is Level.STRICT and seen and enforces_bpf(evidence.host) and not own
+
+    def intersected(self, own: Self) -> Self:
+        """Leave a unit's own rules alone."""
+        return own if own.rules else self
 
     @property
     def parsed(self) -> tuple[BindRule, ...]:
@@ -151,6 +161,12 @@ class SocketBindAllow(_BindList):
     denied_examples: ClassVar = {}
     boost_only: ClassVar = True
 
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose the ports that were bound."""
+        rules = bound_ports(evidence)
+        return [cls(rules)] if cls.is_free(evidence) and 0 < len(rules) <= MOST_RULES else ()
+
     def contribute(self, sandbox: Sandbox) -> None:
         """Allow what the rules match."""
         sandbox.network.bind_allowed = self.parsed
@@ -163,13 +179,41 @@ class SocketBindDeny(_BindList):
     summary: ClassVar = "no bind to these ports"
     denied_examples: ClassVar = {"any": Fact(SocketAddress("bind", "AF_INET", "SOCK_STREAM", "0.0.0.0", 8080))}
 
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose ``any`` beside the list of what was bound."""
+        return [cls(("any",))] if cls.is_free(evidence) and len(bound_ports(evidence)) <= MOST_RULES else ()
+
     def contribute(self, sandbox: Sandbox) -> None:
-        """Deny what the rules match, where systemd was built with the BPF framework."""
-        if self.rules and "-BPF_FRAMEWORK" not in sandbox.host.features:
+        """Deny what the rules match."""
+        if self.rules:
             sandbox.network.bind_denied = self.parsed
             sandbox.network.bind_denied_by = ("SocketBindDeny", f"SocketBindDeny={self.rules[0]}")
 
 
+MOST_RULES = 128
+"""As many rules as a list may have (systemd.resource-control(5))."""
+
+
+def enforces_bpf(host: HostFacts) -> bool:
+    """Whether the target is known to have what systemd's own BPF programs need."""
+    return "+BPF_FRAMEWORK" in host.features
+
+
+def bound_ports(evidence: Evidence) -> tuple[str, ...]:
+    """Return the rules for what bind(2) was called with. Any port 0 takes a rule without ports: ranges start at 1."""
+    rules = set()
+    for address in met_addresses(evidence):
+        protocol = _PROTOCOLS.get(address.type)
+        if address.operation != "bind" or address.family not in INTERNET or protocol is None:
+            continue
+        # A socket bound to [::] serves both families.
+        family = "" if address.address == "::" else {"AF_INET": "ipv4:", "AF_INET6": "ipv6:"}[address.family]
+        rules.add(f"{family}{protocol}" + (f":{address.port}" if address.port else ""))
+    return tuple(sorted(rules))
+
+
+_PROTOCOLS = {"SOCK_STREAM": "tcp", "SOCK_DGRAM": "udp"}
 _BIND_FAMILIES = {"ipv4": "AF_INET", "ipv6": "AF_INET6"}
 
 
@@ -198,12 +242,13 @@ def parse_bind_rule(text: str) -> BindRule | None:
 
 @dataclass(frozen=True)
 class RestrictNetworkInterfaces(Directive):
-    """Drops packets on interfaces. Nothing is proposed: names of interfaces belong to machines, not to services.
+    """Drops packets on interfaces. Only ``lo`` is proposed: names of others belong to machines, not to services.
 
     Facts do not know interfaces: loopback addresses are taken to be on ``lo``, all others on another one.
     """
 
     since: ClassVar = {"": 250}
+    needs: ClassVar = ("BPF_FRAMEWORK",)
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
     summary: ClassVar = "packets on these network interfaces only"
     denied_examples: ClassVar = {"lo": Fact(SocketAddress("connect", "AF_INET", "SOCK_STREAM", "192.0.2.1", 80))}
@@ -226,13 +271,18 @@ class RestrictNetworkInterfaces(Directive):
         return cls(allow_list and bool(interfaces), interfaces)
 
     @classmethod
-    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # nothing is proposed
-        """Propose nothing."""
-        return ()
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose ``lo`` at the level strict to a service that met loopback addresses only."""
+        is_free = evidence.level is Level.STRICT and enforces_bpf(evidence.host)
+        return [cls(True, frozenset({"lo"}))] if is_free and reached_addresses(evidence) == "loopback" else ()
+
+    def intersected(self, own: Self) -> Self:
+        """Leave a unit's own list alone."""
+        return own if own.interfaces else self
 
     def contribute(self, sandbox: Sandbox) -> None:
-        """Restrict the interfaces, where systemd was built with the BPF framework."""
-        if self.interfaces and "-BPF_FRAMEWORK" not in sandbox.host.features:
+        """Restrict the interfaces."""
+        if self.interfaces:
             sandbox.network.interfaces = self.interfaces
             sandbox.network.interfaces_allow_list = self.allow_list
             sandbox.network.interfaces_by = (type(self).__name__, f"RestrictNetworkInterfaces={self.values()[1]}")

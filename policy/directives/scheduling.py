@@ -21,6 +21,7 @@ class RestrictRealtime(Choice):
     """
 
     since: ClassVar = {"yes": 231}
+    needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     summary: ClassVar = "no real-time scheduling"
     denied_examples: ClassVar = {"yes": Fact(SchedulingSet("sched_setscheduler", "SCHED_FIFO"))}

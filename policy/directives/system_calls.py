@@ -46,6 +46,7 @@ class SystemCallFilter(Directive):
     """
 
     since: ClassVar = {"": 187}
+    needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), System Call Filtering"
     about: ClassVar = (SystemCall,)
     summary: ClassVar = "lets only the listed system calls through"
@@ -198,6 +199,7 @@ class SystemCallArchitectures(Directive):
     """
 
     since: ClassVar = {"": 209}
+    needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), System Call Filtering"
     about: ClassVar = (SystemCall,)
     summary: ClassVar = "no system calls of other architectures"

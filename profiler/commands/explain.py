@@ -75,6 +75,8 @@ def lines(explanation: Explanation) -> list[str]:
         f"{explanation.directive}={value}" for value in explanation.values if value or len(explanation.values) == 1
     ]
     text = [f"{' / '.join(values) or explanation.directive} ({explanation.status}): {explanation.summary}"]
+    if explanation.unenforced:
+        text.append(f"  without effect on this target: {explanation.unenforced}")
     for kept in explanation.exceptions:
         text.append(f"  {kept.element}" + (f": {kept.kept_because}" if kept.kept_because else ""))
         text += [f"    {fact_in_words(fact)}" for fact in kept.needed_by]
@@ -97,5 +99,6 @@ def document(explanation: Explanation) -> dict[str, object]:
             }
             for kept in explanation.exceptions
         ],
+        "unenforced": explanation.unenforced,
         "forced_by": [denial_in_words(denial) for denial in explanation.forced_by],
     }

@@ -36,7 +36,7 @@ def command(profile: Path, drop_in: Path, systemd: int | None, json_style: JsonS
     recorded = profile_file.read_profile(profile)
     parsed = read_drop_in(drop_in)
     host = target(systemd)
-    for line in (*target_remarks(systemd), *remarks(parsed, host.systemd_version)):
+    for line in (*target_remarks(systemd), *remarks(parsed, host)):
         click.echo(printable(line), err=True)
     replayed = replay(recorded, parsed.assignments, host)
     if json_style is not JsonStyle.OFF:
