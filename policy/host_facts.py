@@ -20,6 +20,7 @@ class HostFacts:
     architecture: str = "x86-64"
     syscall_sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     features: frozenset[str] = frozenset()
+    security_modules: frozenset[str] | None = None  # /sys/kernel/security/lsm; None: not known
     unprivileged_port_start: int = 1024  # /proc/sys/net/ipv4/ip_unprivileged_port_start
 
     def expand(self, names: frozenset[str]) -> frozenset[str]:

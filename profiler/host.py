@@ -13,6 +13,7 @@ from profiler.errors import ToolError
 from profiler.machine import Machine
 
 PORT_START = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+SECURITY_MODULES = "/sys/kernel/security/lsm"
 DEFAULT_PORT_START = 1024
 
 # As uname(2) says it, and as systemd does: src/basic/architecture.c of systemd 252.
@@ -53,6 +54,7 @@ def read_host_facts(machine: Machine) -> HostFacts:
         architecture=parse_architecture(hardware),
         syscall_sets={} if "-SECCOMP" in features else read_syscall_sets(machine),
         features=features,
+        security_modules=parse_security_modules(machine.run(["cat", SECURITY_MODULES], check=False).stdout),
         unprivileged_port_start=_port_start(machine),
     )
 
@@ -117,6 +119,11 @@ def parse_syscall_sets(said: str) -> dict[str, frozenset[str]]:
         elif word and not word.startswith("#"):
             current.add(word)
     return {name: frozenset(members) for name, members in sets.items()}
+
+
+def parse_security_modules(said: str) -> frozenset[str] | None:
+    """Return the kernel's security modules from ``/sys/kernel/security/lsm``: ``yama,bpf``; None if unknown."""
+    return frozenset(said.strip().split(",")) if said.strip() else None
 
 
 def parse_port_start(said: str) -> int:

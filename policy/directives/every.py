@@ -2,6 +2,7 @@
 
 from policy.directives import (  # noqa: F401, I001  # imported for their registration, in this order
     paths,
+    file_system_types,
     temporary,
     home,
     kernel,

@@ -22,6 +22,7 @@ from policy.host_facts import HostFacts
 from policy.sandbox.capabilities import CapabilityBounds
 from policy.sandbox.denial import Denial
 from policy.sandbox.devices import DeviceControl
+from policy.sandbox.file_system_types import FileSystemTypes
 from policy.sandbox.mount_table import MountTable
 from policy.sandbox.namespaces import PrivateNamespaces
 from policy.sandbox.network import NetworkControl
@@ -37,6 +38,7 @@ _SUBJECTS: Mapping[str, tuple[type[Behaviour], ...]] = {
     "privileges": (PrivilegeGained, MemoryMapped),
     "capabilities": (CapabilityUsed, PrivilegeGained, SignalSent),
     "network": (SocketAddress,),
+    "file_system_types": (PathUse,),
 }
 # The mechanisms in the kernel's order, and the behaviours that each has anything to say about.
 
@@ -56,6 +58,7 @@ class Sandbox:
     devices: DeviceControl = field(default_factory=DeviceControl)
     capabilities: CapabilityBounds = field(default_factory=CapabilityBounds)
     network: NetworkControl = field(default_factory=NetworkControl)
+    file_system_types: FileSystemTypes = field(default_factory=FileSystemTypes)
 
     def __post_init__(self) -> None:
         self.privileges.implied_by = self._filter_that_implies_no_new_privileges
