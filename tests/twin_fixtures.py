@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from profiler import twin
 from profiler.errors import ToolError
+from profiler.machine_choice import HIDDEN_IN_A_TWIN
 from tests.requirements import require
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CHECKOUT = (REPOSITORY,) if any(place in REPOSITORY.parents for place in HIDDEN_IN_A_TWIN) else ()
+"""The checkout, where a twin would not see it: the workloads of the fixtures are run inside of twins."""
 
 TwinWith = Callable[..., twin.Twin]
 
@@ -32,7 +38,7 @@ def twin_with() -> Iterator[TwinWith]:
             require_twin()
             wanted = tuple(sorted(set(packages)))
             if wanted not in booted:
-                booted[wanted] = stack.enter_context(twin.up(packages=wanted))
+                booted[wanted] = stack.enter_context(twin.up(packages=wanted, visible=CHECKOUT))
             return booted[wanted]
 
         yield give

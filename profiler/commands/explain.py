@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 
 @click.command("explain")
-@click.argument("profile", type=click.Path(path_type=Path))
+@click.argument("profile", type=click.Path(path_type=Path, readable=False))
 @click.argument("subject", metavar="[DIRECTIVE|VALUE]", required=False)
 @level_option
 @target_option

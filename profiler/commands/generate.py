@@ -17,9 +17,9 @@ from profiler.target import target, target_option, target_remarks
 
 
 @click.command("generate")
-@click.argument("profile", type=click.Path(path_type=Path))
+@click.argument("profile", type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the drop-in here. Default: standard output."
+    "-o", "--output", type=click.Path(path_type=Path, readable=False), help="Write the drop-in here. Default: standard output."
 )
 @force_option
 @level_option

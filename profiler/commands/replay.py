@@ -19,8 +19,8 @@ from profiler.terminal import printable
 
 
 @click.command("replay")
-@click.argument("profile", type=click.Path(path_type=Path))
-@click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path))
+@click.argument("profile", type=click.Path(path_type=Path, readable=False))
+@click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path, readable=False))
 @target_option
 @json_option
 @quiet_option

@@ -22,10 +22,10 @@ from profiler.validate.validation import validate
 
 @click.command("validate")
 @click.argument("unit")
-@click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path))
+@click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path, readable=False))
 @workload_option
 @engine_option
-@click.option("--profile", type=click.Path(path_type=Path), help="A recording of the same use, to compare with.")
+@click.option("--profile", type=click.Path(path_type=Path, readable=False), help="A recording of the same use, to compare with.")
 @click.option("--keep", is_flag=True, help="If it fits, leave the drop-in in force until the next boot.")
 @machine_options
 @quiet_option

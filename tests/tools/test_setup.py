@@ -47,7 +47,7 @@ def test_every_other_target_sets_up_first(repository: Path) -> None:
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert targets is not None
     for target in set(targets[1].split()) - {"help", "setup", "clean"}:
-        planned = run("make", "--dry-run", target, cwd=repository)
+        planned = run("make", "--no-print-directory", "--dry-run", target, cwd=repository)
         assert planned.returncode == 0, planned.stderr
         assert planned.stdout.splitlines()[0].endswith("tools/setup.sh"), target
 

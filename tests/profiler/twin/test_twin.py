@@ -29,16 +29,16 @@ def under(machine: twin.Twin, script: str, *properties: str) -> str:
     return f"{completed.status} {completed.stdout}{completed.stderr}"
 
 
-def test_systemd_is_pid_1_and_content(session_twin: twin.Twin) -> None:
-    assert output(session_twin, "cat", "/proc/1/comm") == "systemd"
-    assert output(session_twin, "systemctl", "is-system-running") == "running"
-    assert output(session_twin, "systemctl", "--failed", "--plain", "--no-legend") == ""
+def test_systemd_is_pid_1_and_content(fresh_twin: twin.Twin) -> None:
+    assert output(fresh_twin, "cat", "/proc/1/comm") == "systemd"
+    assert output(fresh_twin, "systemctl", "is-system-running") == "running"
+    assert output(fresh_twin, "systemctl", "--failed", "--plain", "--no-legend") == ""
     assert (session_twin.root / "run/systemd/system").is_dir()
 
 
-def test_only_what_is_asked_is_started(session_twin: twin.Twin) -> None:
+def test_only_what_is_asked_is_started(fresh_twin: twin.Twin) -> None:
     running = output(
-        session_twin, "systemctl", "list-units", "--type=service", "--state=running", "--plain", "--no-legend"
+        fresh_twin, "systemctl", "list-units", "--type=service", "--state=running", "--plain", "--no-legend"
     )
     names = {line.split()[0] for line in running.splitlines()}
     assert "systemd-journald.service" in names
