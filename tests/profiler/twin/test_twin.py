@@ -33,7 +33,7 @@ def test_systemd_is_pid_1_and_content(fresh_twin: twin.Twin) -> None:
     assert output(fresh_twin, "cat", "/proc/1/comm") == "systemd"
     assert output(fresh_twin, "systemctl", "is-system-running") == "running"
     assert output(fresh_twin, "systemctl", "--failed", "--plain", "--no-legend") == ""
-    assert (session_twin.root / "run/systemd/system").is_dir()
+    assert (fresh_twin.root / "run/systemd/system").is_dir()
 
 
 def test_only_what_is_asked_is_started(fresh_twin: twin.Twin) -> None:
@@ -43,7 +43,7 @@ def test_only_what_is_asked_is_started(fresh_twin: twin.Twin) -> None:
     names = {line.split()[0] for line in running.splitlines()}
     assert "systemd-journald.service" in names
     assert names <= {"systemd-journald.service", "dbus.service"}
-    assert output(session_twin, "systemctl", "list-jobs", "--no-legend") in ("", "No jobs running.")
+    assert output(fresh_twin, "systemctl", "list-jobs", "--no-legend") in ("", "No jobs running.")
 
 
 def test_every_namespace_is_the_twins_own(session_twin: twin.Twin) -> None:
