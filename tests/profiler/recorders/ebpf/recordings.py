@@ -8,8 +8,8 @@ from pathlib import Path
 
 from profiler.machine import Host
 from profiler.recorders.base import Losses
-from profiler.recorders.ebpf.records import KernelRecord, RecordKind
 from profiler.recorders.ebpf.recorder import EbpfRecorder
+from profiler.recorders.ebpf.records import KernelRecord, RecordKind
 
 PROGRAMS = Path(__file__).parents[4] / "fixtures" / "programs"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from profiler.recorders.ebpf.records import RecordKind
 from profiler.recorders.ebpf.recorder import LOSSES
+from profiler.recorders.ebpf.records import RecordKind
 from profiler.recorders.ebpf.ring import Ring
 from tests.profiler.recorders.ebpf.recordings import take_program
 

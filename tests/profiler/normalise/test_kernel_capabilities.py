@@ -1,0 +1,54 @@
+"""Capabilities that the kernel's checks showed as needed, against the kernel: what the same program fails without."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from policy.behaviour import CapabilityUsed, Known
+from profiler.normalise.kernel_capabilities import asker, decides
+from tests.profiler.normalise.kernel_recordings import record_in_kernel
+from tests.profiler.normalise.test_capabilities import CASES, PRELUDE, Case, own_capabilities, prepare
+from tests.requirements import require
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_agrees_with_the_kernel(case: Case, tmp_path: Path) -> None:
+    lacking = case.needs - own_capabilities()
+    require(os.geteuid() == 0 and not lacking, f"needs root with {' '.join(sorted(lacking)) or 'all capabilities'}")
+    recording = record_in_kernel(PRELUDE + case.program, str(prepare(tmp_path / "recorded")))
+    assert recording.status == 0
+    assert recording.losses == {}
+    assert recording.capabilities == case.needs
+    used = [fact for fact in recording.facts if isinstance(fact.behaviour, CapabilityUsed)]
+    assert all(fact.known is Known.OBSERVED for fact in used)
+
+
+def test_the_asker_is_the_first_function_behind_the_check() -> None:
+    stack = ["bpf_prog_12_on_capable", "bpf_trace_run5", "cap_capable", "security_capable", "ns_capable", "__inet_bind"]
+    assert asker([*stack, "inet_bind", "__sys_bind"]) == "__inet_bind"
+    assert asker(["", "", ""]) == ""
+    assert asker(["bpf_prog", "cap_capable"]) == ""
+    assert asker(["bpf_prog", "cap_capable", "cap_vm_enough_memory"]) == "cap_vm_enough_memory"
+
+
+@pytest.mark.parametrize(
+    ("capability", "function", "call", "mode", "expected"),
+    [
+        ("CAP_SYS_ADMIN", "cap_vm_enough_memory", "brk", 0, False),
+        ("CAP_SYS_ADMIN", "__vm_enough_memory", "mmap", 0, False),
+        ("CAP_SYS_ADMIN", "ext4_xattr_trusted_list", "listxattr", 0, False),
+        ("CAP_SYS_ADMIN", "do_seccomp", "prctl", 0, True),
+        ("CAP_SYS_ADMIN", "", "brk", 0, True),
+        ("CAP_FSETID", "setattr_prepare", "chmod", 0o755, False),
+        ("CAP_FSETID", "setattr_prepare", "chmod", 0o2755, True),
+        ("CAP_FSETID", "file_remove_privs_flags", "write", 0o2755, False),
+        ("CAP_CHOWN", "setattr_prepare", "chown", 0, True),
+    ],
+)
+def test_only_what_decides_something_counts(
+    capability: str, function: str, call: str, mode: int, expected: bool
+) -> None:
+    assert decides(capability, function, call, (0, mode, mode, mode, 0, 0)) is expected
