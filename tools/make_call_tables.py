@@ -18,6 +18,7 @@ HEADERS = Path("/usr/include/x86_64-linux-gnu/asm")
 ARCHITECTURES = {"x86-64": "unistd_64.h", "x86": "unistd_32.h", "x32": "unistd_x32.h"}
 
 NEWER = {
+    451: "cachestat",
     452: "fchmodat2",
     453: "map_shadow_stack",
     454: "futex_wake",

@@ -38,6 +38,10 @@ _LOOKUPS = {
     "name_to_handle_at": PathArgument(0, 1, follow=False, flags=4),
     "open_tree": PathArgument(0, 1, flags=2),
     "fspick": PathArgument(0, 1),
+    "getxattrat": PathArgument(0, 1, flags=2),
+    "listxattrat": PathArgument(0, 1, flags=2),
+    "file_getattr": PathArgument(0, 1, flags=4),
+    "uselib": PathArgument(None, 0),
     "chdir": PathArgument(None, 0),
     "chroot": PathArgument(None, 0),
 }

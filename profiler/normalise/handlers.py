@@ -11,6 +11,7 @@ from profiler.normalise import (  # noqa: F401
     namespaces,
     network,
     opens,
+    placement,
     privileged,
     socket_options,
 )

@@ -30,6 +30,9 @@ _METADATA = {
     "lsetxattr": PathArgument(None, 0, follow=False),
     "removexattr": PathArgument(None, 0),
     "lremovexattr": PathArgument(None, 0, follow=False),
+    "setxattrat": PathArgument(0, 1, flags=2),
+    "removexattrat": PathArgument(0, 1, flags=2),
+    "file_setattr": PathArgument(0, 1, flags=4),
 }
 
 
@@ -119,7 +122,7 @@ def _ids(user: int | None, group: int | None) -> str:
 
 
 def _change_attribute(sighting: Sighting, place: Resolved) -> None:
-    name = sighting.argument(1)
+    name = sighting.argument(3 if sighting.call.name.endswith("at") else 1)
     attribute = name.decode("ascii", "replace") if isinstance(name, bytes) else ""
     owner = sighting.ledger.ownership.during(sighting.process, place.real, sighting.call.time)
     if attribute == "security.capability":

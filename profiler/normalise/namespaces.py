@@ -75,3 +75,10 @@ def _mount(sighting: Sighting) -> None:
     sighting.emit(Mounted(name, place.path if place is not None else "", bool(sighting.process.mount_namespace)))
     if sighting.succeeded:
         sighting.ledger.paths.forget()
+
+
+@handles("fsconfig")
+def _configure(sighting: Sighting) -> None:
+    command = arguments.word(sighting.argument(1))
+    if command in {"FSCONFIG_CMD_CREATE", "FSCONFIG_CMD_CREATE_EXCL", "FSCONFIG_CMD_RECONFIGURE", "6", "7", "8"}:
+        sighting.needs("CAP_SYS_ADMIN", f"fsconfig({command})")

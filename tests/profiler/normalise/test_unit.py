@@ -98,11 +98,11 @@ def uses(facts: tuple[Fact, ...], path: str, access: Access) -> set[tuple[str, P
 
 
 def test_each_line_and_phase(facts: tuple[Fact, ...]) -> None:
-    assert uses(facts, "/etc/hostname", Access.READ) == {("ExecStartPre", Phase.START_UP, 0, "ok")}
+    assert uses(facts, "/etc/hostname", Access.READ) == {("+ExecStartPre", Phase.START_UP, 0, "ok")}
     assert uses(facts, "/etc/passwd", Access.READ) >= {("ExecStart", Phase.START_UP, 1, "ok")}
     assert uses(facts, "/etc/reloaded", Access.READ) == {("ExecStart", Phase.RELOAD, 1, "ENOENT")}
     assert uses(facts, "/run/probe/x", Access.LOOKUP) == {("ExecStopPost", Phase.STOP, 1, "ENOENT")}
-    assert {fact.exec_line for fact in facts} == {line.kind for line in LINES}
+    assert {fact.exec_line for fact in facts} == {line.prefixes + line.kind for line in LINES}
     assert {fact.exec_line for fact in facts if fact.phase is Phase.RELOAD} == {"ExecStart", "ExecReload"}
 
 
@@ -119,7 +119,7 @@ def test_other_units_and_the_manager_stay_out(facts: tuple[Fact, ...]) -> None:
 def test_credentials_that_systemd_gave(facts: tuple[Fact, ...]) -> None:
     """Only the line with ``+`` runs as root, and only it needs a capability."""
     used = {(fact.exec_line, fact.behaviour.capability) for fact in facts if isinstance(fact.behaviour, CapabilityUsed)}
-    assert used == {("ExecStartPre", "CAP_CHOWN")}
+    assert used == {("+ExecStartPre", "CAP_CHOWN")}
 
 
 def test_private_tmp_is_the_services_own(facts: tuple[Fact, ...]) -> None:
