@@ -26,9 +26,18 @@ STANDS_IN_FOR = {
 ``bpf_capable``, ``perfmon_capable`` and ``checkpoint_restore_ns_capable`` in include/linux/capability.h."""
 
 
-def refusal(capability: str) -> str:
-    """Return the errno of an operation for which this capability is missing."""
-    return "EACCES" if capability in REFUSED_WITH_EACCES else "EPERM"
+_OF_SINGLE_CALLS = {
+    ("CAP_SYS_NICE", "setpriority"): "EACCES",
+    ("CAP_PERFMON", "perf_event_open"): "EACCES",
+    ("CAP_DAC_READ_SEARCH", "open_by_handle_at"): "EPERM",
+}
+
+
+def refusal(capability: str, reason: str = "") -> str:
+    """Return the errno of an operation for which this capability is missing; the reason begins with its call."""
+    call = reason.partition(" ")[0].partition("(")[0]
+    other = "EACCES" if capability in REFUSED_WITH_EACCES else "EPERM"
+    return _OF_SINGLE_CALLS.get((capability, call), other)
 
 
 @dataclass
@@ -59,8 +68,8 @@ class CapabilityBounds:
         A use that failed with another errno had passed the check; one that was refused needed what was not there.
         """
         match fact.behaviour:
-            case CapabilityUsed(capability=name) if fact.outcome not in REFUSALS:
-                return self._judge_use(fact, name)
+            case CapabilityUsed(capability=name, reason=reason) if fact.outcome not in REFUSALS:
+                return self._judge_use(fact, name, reason)
             case SignalSent(other_user=True) if fact.succeeded:
                 return self._judge_use(fact, "CAP_KILL")
             case PrivilegeGained(how="file-capabilities", capabilities=names) if fact.outcome in {OK, UNKNOWN}:
@@ -69,9 +78,9 @@ class CapabilityBounds:
                 return Denial(fact, *self.dropped[lost[0]], "EPERM", note) if lost else None
         return None
 
-    def _judge_use(self, fact: Fact, name: str) -> Denial | None:
+    def _judge_use(self, fact: Fact, name: str, reason: str = "") -> Denial | None:
         if name in self.dropped and STANDS_IN_FOR.get(name, frozenset({name})) <= self.dropped.keys():
-            return Denial(fact, *self.dropped[name], refusal(name))
+            return Denial(fact, *self.dropped[name], refusal(name, reason))
         if name in self.ambient_lost and fact.user != 0:
-            return Denial(fact, *self.ambient_lost[name], refusal(name))
+            return Denial(fact, *self.ambient_lost[name], refusal(name, reason))
         return None

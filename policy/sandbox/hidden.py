@@ -25,6 +25,9 @@ from policy.sandbox.read_only import BEFORE_LOOKUP, EROFS, HAPPENED, NAME_ACCESS
 EMPTY = "empty"
 """The outcome of a call that succeeds, but sees an empty file or directory instead of the content it saw before."""
 
+FEWER = "fewer"
+"""The outcome of a call that succeeds, but finds fewer names in a directory than before."""
+
 LOST = "lost"
 """The outcome of a call that succeeds, but writes into a file system that vanishes with the service."""
 
@@ -94,22 +97,24 @@ def _in_empty_directory(entry: MountEntry, use: PathUse) -> str:
 def _temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) -> str:
     if use.path == entry.path:
         readable = entry.permissions & 0o005 and use.access in {Access.READ, Access.LOOKUP}
-        return OK if outcome == "EACCES" and readable else _fresh_top(use, outcome, writable=not entry.refuses_writes)
+        if outcome == "EACCES" and readable:
+            return OK
+        return _fresh_top(use, outcome, looker, writable=not entry.refuses_writes)
     if not looker.is_root and entry.permissions & 0o005 == 0:
         return "EACCES"
     if use.access in NAME_ACCESSES and (parent_of(use.path) == entry.path or looker.provided(parent_of(use.path))):
         return _name_in_temporary(entry, use, outcome, looker)
     if looker.provided(use.path):
-        return _fresh_top(use, outcome, writable=not entry.refuses_writes)  # made for a mount further down
+        return _fresh_top(use, outcome, looker, writable=not entry.refuses_writes)  # made for a mount further down
     if use.created_by_service and not entry.refuses_writes:
         return LOST if entry.loses_writes and outcome in HAPPENED else outcome
     return "ENOENT"
 
 
-def _fresh_top(use: PathUse, outcome: str, *, writable: bool) -> str:
-    """The outcome of a use of the top directory of a file system that holds little or nothing."""
+def _fresh_top(use: PathUse, outcome: str, looker: Looker, *, writable: bool) -> str:
+    """The outcome of a use of a directory that holds nothing but what is mounted further down."""
     if use.access is Access.READ and outcome in HAPPENED:
-        return EMPTY
+        return FEWER if looker.provided(use.path) else EMPTY
     return outcome if writable else read_only_outcome(use, outcome)
 
 
@@ -138,7 +143,7 @@ def _private_devices(entry: MountEntry, use: PathUse, outcome: str) -> str:
     if is_in_device_mount(use.path):
         return outcome
     if use.path == entry.path:
-        return _fresh_top(use, outcome, writable=False)
+        return FEWER if use.access is Access.READ and outcome in HAPPENED else read_only_outcome(use, outcome)
     if not is_in_private_devices(use.path):
         return _in_empty_directory(entry, use)
     if use.access in {Access.EXECUTE, Access.MAP_EXECUTE}:

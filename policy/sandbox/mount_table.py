@@ -219,7 +219,7 @@ class MountTable:
             return None
         source = self._nearest(pair.source if is_link else parent_of(pair.source))
         target = self._nearest(parent_of(pair.target))
-        is_read_only = target.refuses_writes and not is_in_device_mount(pair.target)
+        is_read_only = target.refuses_writes and not _is_on_device_mount(target, pair.target)
         if source.path != target.path and not (is_link and is_read_only):
             return self._blame_border(fact, source, target) if fact.outcome != "EXDEV" else None
         if is_read_only and (is_link or fact.outcome != "EXDEV"):
@@ -243,7 +243,7 @@ class MountTable:
         """Return what a call meets that walks through a path, where something is mounted over it; success means that
         it is no obstacle. Not in /tmp, where facts of their own tell whether the service made the names itself."""
         entry = self._nearest(path)
-        if entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP or is_in_device_mount(path):
+        if entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP or _is_on_device_mount(entry, path):
             return OK
         looker = self._looker(fact)
         if path == entry.path and entry.mode is not Mode.INACCESSIBLE:
@@ -272,6 +272,11 @@ class MountTable:
         is_root = fact.user == 0
         lost = {"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"} <= self.capabilities.dropped.keys()
         return Looker(is_root and not lost, is_root, self._provided.__contains__)
+
+
+def _is_on_device_mount(entry: MountEntry, path: str) -> bool:
+    """Whether the path is on one of the host's file systems that a private /dev shows."""
+    return entry.mode is Mode.PRIVATE_DEVICES and is_in_device_mount(path)
 
 
 def _ancestors(path: str) -> list[str]:

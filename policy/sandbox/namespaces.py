@@ -91,10 +91,11 @@ class PrivateNamespaces:
 
     def _users_answer(self, fact: Fact) -> tuple[str, str]:
         match fact.behaviour:
-            case CapabilityUsed(capability=name) if fact.outcome not in REFUSALS:
+            case CapabilityUsed(capability=name, reason=reason) if fact.outcome not in REFUSALS:
                 if self.all_users_mapped and name in WITHIN_MAPPED_IDS:
                     return "", ""
-                return ("EINVAL" if name in UNMAPPED else refusal(name)), "capabilities end at its own user namespace"
+                outcome = "EINVAL" if name in UNMAPPED else refusal(name, reason)
+                return outcome, "capabilities end at its own user namespace"
             case SystemCall(name=name) if name in SETGROUPS and not self.groups_can_change:
                 return "EPERM", ""
             case SignalSent(other_user=True) if fact.outcome == OK:

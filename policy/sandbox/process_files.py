@@ -10,10 +10,8 @@ import re
 from dataclasses import dataclass
 
 from policy.behaviour import Access, PathUse
+from policy.sandbox.hidden import FEWER
 from policy.sandbox.read_only import BEFORE_LOOKUP, HAPPENED
-
-FEWER = "fewer"
-"""The outcome of a call that succeeds, but finds fewer names in a directory than before."""
 
 _OTHER = "/proc/other"
 _PROCESS = re.compile(r"/proc/(self|thread-self|own|other|[0-9]+)(/|\Z)")
