@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from policy.behaviour import Access, Fact, FileKind, PathUse
 from policy.directives.base import Directive, Evidence
+from policy.directives.strict_view import lines_for
 from policy.host_facts import HostFacts
 from policy.path_encoding import (
     MalformedWords,
@@ -72,17 +73,18 @@ class WordListDirective(Directive, abstract=True):
         return cls(_assignment_words(assignments))
 
     @classmethod
-    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003
-        """Propose nothing: the unit's own list stays."""
-        return ()
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose what belongs to the view of the level strict."""
+        lines = lines_for(cls.__name__, evidence)
+        return [cls(tuple(lines))] if lines else []
 
     def values(self) -> tuple[str, ...]:
         """Return a reset and one line for each word."""
         return ("", *self.words) if self.words else ()
 
     def intersected(self, own: Self) -> Self:
-        """Keep the unit's own list."""
-        return own
+        """Keep the unit's own list, if it has one."""
+        return own if own.words else self
 
     def fields(self, word: str, sandbox: Sandbox) -> tuple[str, ...]:
         """Return the parts of a word between colons, specifiers expanded; nothing if systemd ignores the word."""
@@ -158,6 +160,10 @@ class BindPaths(WordListDirective):
         "/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY)),
     }
     read_only: ClassVar[bool] = False
+
+    def values(self) -> tuple[str, ...]:
+        """Return one line for each word, without a reset: it would empty the list of the other directive as well."""
+        return self.words
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Add an entry for each destination."""

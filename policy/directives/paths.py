@@ -12,6 +12,7 @@ from policy.behaviour import WRITING, Access, Fact, FileKind, Mounted, PathPair,
 from policy.directives import bind_paths  # noqa: F401  # registers its directives with this section
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
+from policy.directives.strict_view import lines_for
 from policy.directives.writable_paths import HOMES, made_if_missing, writable_lists
 from policy.host_facts import HostFacts
 from policy.path_encoding import (
@@ -133,9 +134,10 @@ class PathListDirective(Directive, abstract=True):
         return cls(tuple(PathEntry(path.replace("%", "%%"), may_be_missing) for path, may_be_missing in paths))
 
     @classmethod
-    def candidates(cls, evidence: Evidence) -> Iterable[Self]:  # noqa: ARG003  # lists from facts override it
-        """Propose nothing: which paths a service has no business with is not for a recording to say."""
-        return ()
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose what belongs to the view of the level strict; else nothing."""
+        lines = lines_for(cls.__name__, evidence)
+        return [cls.parse(lines, evidence.host)] if lines else []
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Add an entry for each path; RootDirectory= is not modelled, so ``+`` makes no difference."""
@@ -228,7 +230,14 @@ class ReadWritePaths(PathListDirective):
         """
         if not own.entries:
             return self
-        narrower = [entry for entry in self.entries if any(_covers(other, entry) for other in own.entries)]
+        same = {
+            entry.path for entry in own.entries
+        }  # of two for one path the unit's own: it may allow it to be missing
+        narrower = [
+            entry
+            for entry in self.entries
+            if entry.path not in same and any(_covers(other, entry) for other in own.entries)
+        ]
         narrower += [other for other in own.entries if any(_covers(entry, other) for entry in self.entries)]
         return type(self)(tuple(dict.fromkeys(narrower)))
 

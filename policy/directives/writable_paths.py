@@ -69,6 +69,11 @@ def writable_lists(evidence: Evidence, protections: Iterable[Directive]) -> Iter
             yield paths
 
 
+def temporary_directories(evidence: Evidence) -> tuple[Directive, ...]:
+    """Return PrivateTmp=, if the facts will allow it; else nothing."""
+    return _Search(evidence).temporary
+
+
 def made_if_missing(evidence: Evidence, directory: str) -> tuple[str, ...]:
     """Return the directories right below this one that a boot removes and that the service makes again."""
     return tuple(sorted(path for path in _Search(evidence).volatile if parent_of(path) == directory))
