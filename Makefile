@@ -7,7 +7,7 @@ BENCHMARKS ?=
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench bpf clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test     run every test (TESTS=tests/policy for a part)'
 	@echo 'make lint     run the linters only'
 	@echo 'make bench    measure, print a table, write build/bench.json (BENCHMARKS=name for one)'
+	@echo 'make bpf      compile the eBPF programs anew after a change of their source (needs clang, llvm, libbpf-dev)'
 	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
 
 setup:
@@ -31,6 +32,9 @@ lint: setup
 
 bench: setup
 	$(PYTHON) -m tests.benchmarks.run $(BENCHMARKS)
+
+bpf:
+	tools/build_bpf.sh
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

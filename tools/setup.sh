@@ -7,9 +7,10 @@ unset PYTHONPATH PYTHONHOME
 exec {lock}<. # the directory itself is the lock: two runs at once would spoil each other's .venv
 
 # What each is for: strace records; systemd, systemd-container and dbus make the twin (iproute2 and procps its network
-# and processes, mount and util-linux its layers); python3-bpfcc is bcc, which no Python index has under that name.
+# and processes, mount and util-linux its layers); libbpf1 loads the eBPF programs; python3-bpfcc is bcc, which no Python
+# index has under that name.
 packages=(
-    strace systemd systemd-container dbus python3-venv python3-bpfcc
+    strace systemd systemd-container dbus python3-venv libbpf1 python3-bpfcc
     iproute2 util-linux mount procps curl ca-certificates
 )
 python=/usr/bin/python3 # not the first in PATH: only Debian's own can see Debian's Python packages

@@ -35,6 +35,8 @@ class EbpfWatch(Watch):
 
     def __enter__(self) -> EbpfWatch:
         self._recorder.set_epoch(PHASES.index(self._assignment.clock.at(time.time())))
+        if self._assignment.running:
+            self._normaliser.take_over(self._assignment.machine)
         self._recorder.start()
         if self._assignment.running:
             self._inherited = inherited_facts(self._assignment.machine, self._assignment.scope)

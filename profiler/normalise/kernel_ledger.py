@@ -69,7 +69,7 @@ class FollowedProcesses(ProcessTable):
         known = super().get(pid)
         if known is not None:
             return known
-        if pid not in self._leaders and not self._is_member(pid):
+        if pid not in self._leaders and not self.is_member(pid):
             return None
         process = Process(pid, pid, 0, Standing.STUDIED)
         status = self._objects.process(pid)
@@ -77,7 +77,8 @@ class FollowedProcesses(ProcessTable):
             process.leader, process.parent, process.credentials = status.leader, status.parent, status.credentials
         return process
 
-    def _is_member(self, pid: int) -> bool:
+    def is_member(self, pid: int) -> bool:
+        """Whether a living process belongs to what is studied, as far as its control group or its parents tell."""
         if not self._scope.is_command:
             return any(self._scope.includes(group) for group in self._objects.control_groups(pid))
         # Of a command: whatever descends from a process that is known to be its own.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from policy.behaviour import OK, CapabilityUsed, Fact, Known, Phase, SignalSent, SystemCall
-from profiler.normalise import executions, kernel_capabilities, kernel_words, namespaces
+from profiler.machine import Machine
+from profiler.normalise import executions, kernel_capabilities, kernel_words, namespaces, presence
 from profiler.normalise.attribution import ExecLines, Scope
 from profiler.normalise.credentials import ALL, NONE, Credentials, Ids, capabilities_in
 from profiler.normalise.kernel_ledger import CompleteSighting, FollowedProcesses, KernelOwnership
@@ -68,6 +69,15 @@ class KernelNormaliser:
 
     def finish(self) -> None:
         """Take the end of the records."""
+
+    def take_over(self, machine: Machine) -> None:
+        """Begin with the processes that run already: their sockets become facts that are marked as inferred."""
+        found = [presence.look(machine, pid) for pid in presence.running(machine, self._processes.is_member)]
+        there = [one for one in found if one is not None]
+        for one in there:
+            presence.take_over(
+                self._ledger, one, lambda _program: "ExecStart", service_namespace=there[0].mount_namespace
+            )
 
     def feed(self, record: KernelRecord) -> None:
         """Take the next record. Never raises for what a record holds: what cannot be understood is counted."""
