@@ -50,6 +50,7 @@ class Decision:
     evidence: Evidence
     unexplained: tuple[Denial, ...] = ()  # facts that the unit's own settings deny by the model: the model is wrong
     remaining: tuple[Denial, ...] = ()  # facts that no candidate allows together with the others: must be empty
+    still_refused: tuple[Denial, ...] = ()  # facts that were refused before, and will be with another errno
 
 
 @dataclass
@@ -84,7 +85,9 @@ def decide(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> 
     columns = {name: _column(kind, own[name], evidence) for name, kind in all_directives().items()}
     remaining = _relax(columns, facts, evidence)
     choices = [Choice(column.current, column.own, tuple(column.forced_by.values())) for column in columns.values()]
-    return Decision(tuple(choices), evidence, unexplained, remaining)
+    still_refused = tuple(denial for denial in remaining if denial.still_refused)
+    others = tuple(denial for denial in remaining if not denial.still_refused)
+    return Decision(tuple(choices), evidence, unexplained, others, still_refused)
 
 
 def _column(kind: type[Directive], own: Directive, evidence: Evidence) -> _Column:
@@ -103,6 +106,8 @@ def _relax(columns: dict[str, _Column], facts: Sequence[Fact], evidence: Evidenc
         denials = tuple(denial for fact in facts if (denial := sandbox.judge(fact)) is not None)
         relaxed = set()
         for denial in denials:
+            if denial.still_refused:
+                continue
             columns[denial.directive].forced_by.setdefault(denial.fact, denial)
             relaxed.add(denial.directive)
         if not any([columns[name].relax() for name in sorted(relaxed)]):

@@ -33,12 +33,13 @@ def drop_in_settings(decision: Decision) -> tuple[Setting, ...]:
 
 
 def comments(explanation: Explanation) -> tuple[str, ...]:
-    """Return the reasons for a value as comment lines: each exception with what needs it, and what forbids more."""
+    """Return the reasons for a value as comment lines: each exception with what needs it, what forbids more, and what
+    the value allows beyond what was seen."""
     lines = [*_exceptions(explanation.exceptions), *_forced(explanation)]
     hidden = len(lines) - REASONS_SHOWN
-    return (
-        tuple(lines) if hidden <= 0 else (*lines[:REASONS_SHOWN], f"... and {hidden} more reasons (explain shows them)")
-    )
+    if hidden > 0:
+        lines = [*lines[:REASONS_SHOWN], f"... and {hidden} more reasons (explain shows them)"]
+    return (*lines, f"price: {explanation.price}") if explanation.price else tuple(lines)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ class Explanation:
     status: Status
     forced_by: tuple[Denial, ...] = ()
     exceptions: tuple[Kept, ...] = ()
+    price: str = ""
+    """How much more than what was seen it allows, in words."""
     unenforced: str = ""
     """Why the target does nothing about it, if so."""
 
@@ -53,7 +55,7 @@ def explain(decision: Decision) -> tuple[Explanation, ...]:
     """Return an explanation for every directive of a decision, in the order of a drop-in."""
     evidence = decision.evidence
     chosen = {choice.name: choice.chosen for choice in decision.choices}
-    denied = {denial.fact for denial in (*decision.unexplained, *decision.remaining)}
+    denied = {denial.fact for denial in (*decision.unexplained, *decision.remaining, *decision.still_refused)}
     facts = [fact for fact in evidence.in_order if fact not in denied]
     return tuple(_explanation(choice, chosen, facts, evidence) for choice in decision.choices)
 
@@ -68,6 +70,7 @@ def _explanation(
         _status(choice, evidence),
         choice.forced_by,
         _exceptions(choice.chosen, chosen, facts, evidence),
+        choice.chosen.price(evidence),
         type(choice.chosen).unenforced(evidence.host),
     )
 

@@ -18,6 +18,8 @@ class Replayed:
 
     judged: int
     denials: tuple[Denial, ...]
+    still_refused: tuple[Denial, ...] = ()
+    """The facts that had been refused when recorded and would be with another errno: no reason against a drop-in."""
 
     @property
     def blocked(self) -> tuple[Denial, ...]:
@@ -41,4 +43,5 @@ def replay(profile: Profile, drop_in: Sequence[Assignment], host: HostFacts) -> 
     merged = build_sandbox(parse_settings((*unit.assignments, *drop_in), host), host, unit)
     denials = [denial for fact in profile.facts if (denial := merged.judge(fact)) and own.judge(fact) is None]
     denials.sort(key=lambda denial: place_of(denial.fact))
-    return Replayed(len(profile.facts), tuple(denials))
+    still_refused = tuple(denial for denial in denials if denial.still_refused)
+    return Replayed(len(profile.facts), tuple(denial for denial in denials if not denial.still_refused), still_refused)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from policy.directives.base import Directive, all_directives
 from policy.host_facts import HostFacts
 from policy.sandbox.sandbox import Sandbox
-from policy.unit_settings import UnitSettings
+from policy.unit_settings import ALIASES, UnitSettings
 
 Assignment = tuple[str, str]
 """A directive's name and a value as written."""
@@ -17,14 +17,14 @@ def parse_settings(assignments: Sequence[Assignment], host: HostFacts) -> dict[s
     """Return every known directive with the value that systemd makes of these assignments."""
     written: dict[str, list[str]] = {}
     for name, value in assignments:
-        written.setdefault(name, []).append(value)
+        written.setdefault(ALIASES.get(name, name), []).append(value)
     return {name: kind.parse(written.get(name, []), host) for name, kind in all_directives().items()}
 
 
 def unknown_directives(assignments: Sequence[Assignment]) -> tuple[str, ...]:
     """Return the names among these assignments that this model does not judge, in order of appearance."""
     known = all_directives()
-    return tuple(dict.fromkeys(name for name, _ in assignments if name not in known))
+    return tuple(dict.fromkeys(name for name, _ in assignments if ALIASES.get(name, name) not in known))
 
 
 def build_sandbox(directives: Mapping[str, Directive], host: HostFacts, unit: UnitSettings) -> Sandbox:

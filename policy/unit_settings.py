@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ALIASES = {
+    "ReadWriteDirectories": "ReadWritePaths",
+    "ReadOnlyDirectories": "ReadOnlyPaths",
+    "InaccessibleDirectories": "InaccessiblePaths",
+}
+"""Names of older versions for directives (``load-fragment-gperf.gperf.in`` in systemd); both add to one list."""
+
 
 @dataclass(frozen=True)
 class ExecLine:
@@ -43,6 +50,6 @@ class UnitSettings:
         """Return the values assigned to a directive since its last reset (an empty assignment), in order."""
         collected: list[str] = []
         for name, value in self.assignments:
-            if name == directive:
+            if ALIASES.get(name, name) == directive:
                 collected = [*collected, value] if value.strip() else []
         return tuple(collected)

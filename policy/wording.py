@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from policy.advice import Advice
 from policy.behaviour import (
     OK,
     UNKNOWN,
@@ -133,6 +134,11 @@ def fact_in_words(fact: Fact) -> str:
     where = [fact.exec_line, fact.phase, *(["inferred"] if fact.known is Known.INFERRED else [])]
     evidence = f"; {fact.evidence}" if fact.evidence else ""
     return behaviour_in_words(fact.behaviour) + printable(f"{outcome} ({', '.join(where)}{evidence})")
+
+
+def advice_in_words(advice: Advice) -> str:
+    """Return advice in one printable line."""
+    return printable(f"{advice.setting}: {advice.reason} (but: {advice.caution})")
 
 
 def denial_in_words(denial: Denial) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from policy.advice import Advice, advise
 from policy.decide import Decision, decide
 from policy.drop_in import DropIn, Setting
 from policy.drop_in_for import drop_in_settings
@@ -21,6 +22,11 @@ class Generated:
 
     decision: Decision
     drop_in: DropIn
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """What could make the service safer still, but is not for a recording to decide."""
+        return advise(self.decision)
 
     @property
     def text(self) -> str:

@@ -53,7 +53,9 @@ def denials_in_words(denials: Sequence[Denial], *, shown: int = SHOWN) -> list[s
 def replay_summary(replayed: Replayed) -> str:
     """Return the verdict of a replay in one line."""
     summary = f"{replayed.judged} facts replayed, {len(replayed.blocked)} blocked"
-    return summary + (f", {len(replayed.changed)} would fail with another errno" if replayed.changed else "")
+    summary += f", {len(replayed.changed)} would fail with another errno" if replayed.changed else ""
+    still_refused = len(replayed.still_refused)
+    return summary + (f", {still_refused} refused as before, with another errno" if still_refused else "")
 
 
 def verdict_in_words(verdict: Verdict, unit: str) -> list[str]:

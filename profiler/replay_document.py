@@ -19,6 +19,7 @@ def replay_document(replayed: Replayed) -> dict[str, object]:
         "judged": replayed.judged,
         "blocked": [denial_document(denial) for denial in replayed.blocked],
         "changed": [denial_document(denial) for denial in replayed.changed],
+        "still_refused": [denial_document(denial) for denial in replayed.still_refused],
     }
 
 

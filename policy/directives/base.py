@@ -150,6 +150,10 @@ class Directive(ABC):
         """Return this value without one of its ``elements``: explain asks which facts it would then deny."""
         return self
 
+    def price(self, evidence: Evidence) -> str:  # noqa: ARG002  # lists override it
+        """Return in words how much more this value allows than was seen; empty if it allows no more."""
+        return ""
+
     def concerns(self, element: str, fact: Fact) -> bool:  # noqa: ARG002  # lists override it
         """Whether one of the ``elements`` can matter to a fact: explain asks only about these facts."""
         return isinstance(fact.behaviour, self.about)

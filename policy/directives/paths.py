@@ -13,7 +13,7 @@ from policy.directives import bind_paths  # noqa: F401  # registers its directiv
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
 from policy.directives.strict_view import lines_for
-from policy.directives.writable_paths import HOMES, made_if_missing, writable_lists
+from policy.directives.writable_paths import HOMES, made_if_missing, price_of_writing, writable_lists
 from policy.host_facts import HostFacts
 from policy.path_encoding import (
     MalformedWords,
@@ -252,6 +252,10 @@ class ReadWritePaths(PathListDirective):
     def without(self, element: str) -> Self:
         """Leave one path out."""
         return type(self)(tuple(entry for entry in self.entries if written(entry, type(self).__name__) != element))
+
+    def price(self, evidence: Evidence) -> str:
+        """Count the names that were made or written in these paths, and those that were only read or looked up."""
+        return price_of_writing([_place_of(element) for element in self.elements()], evidence)
 
     def concerns(self, element: str, fact: Fact) -> bool:
         """Whether the fact is about something at or below this path; symlinks may lead there from anywhere."""

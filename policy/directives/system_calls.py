@@ -120,6 +120,14 @@ class SystemCallFilter(Directive):
             return self
         return type(self)(parse_system_call_list((*self.calls.lines, f"~{element}"), self.host), self.host)
 
+    def price(self, evidence: Evidence) -> str:
+        """Count the calls that are let through and those that were recorded."""
+        if self.calls is None or self.host is None:
+            return ""
+        allowed = {name for name in known_calls(self.host) if self.calls.allows(name)}
+        recorded = len(allowed & _recorded(evidence))
+        return f"{len(allowed)} system calls are allowed, of which {recorded} were recorded"
+
     def concerns(self, element: str, fact: Fact) -> bool:
         """Whether the fact is this call."""
         return isinstance(fact.behaviour, SystemCall) and fact.behaviour.name == element

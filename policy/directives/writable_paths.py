@@ -69,6 +69,34 @@ def writable_lists(evidence: Evidence, protections: Iterable[Directive]) -> Iter
             yield paths
 
 
+def price_of_writing(places: Iterable[str], evidence: Evidence) -> str:
+    """Return in words how much more is writable than was written, as far as the facts know names below the places."""
+    written: set[str] = set()
+    existing: set[str] = set()
+    for fact in (*evidence.confined(PathUse), *evidence.confined(PathPair)):
+        if fact.outcome in HAPPENED:
+            (written if _may_need_writing(fact) else existing).update(_names(fact))
+    wide = [place for place in places if place not in written or any(is_below(path, place) for path in written)]
+    if not wide:
+        return ""
+    written, existing = (
+        {path for path in names if any(path == place or is_below(path, place) for place in wide)}
+        for names in (written, existing)
+    )
+    known = f", {len(existing - written)} more are known that were only read" if existing - written else ""
+    directories = "1 directory is" if len(wide) == 1 else f"{len(wide)} directories are"
+    return f"{directories} writable as a whole; {len(written)} recorded names in there were written{known}"
+
+
+def _names(fact: Fact) -> tuple[str, ...]:
+    match fact.behaviour:
+        case PathUse(path=path):
+            return (path,)
+        case PathPair(source=source, target=target):
+            return source, target
+    return ()
+
+
 def temporary_directories(evidence: Evidence) -> tuple[Directive, ...]:
     """Return PrivateTmp=, if the facts will allow it; else nothing."""
     return _Search(evidence).temporary
@@ -193,7 +221,7 @@ class _Search:
         places = []
         for fact in self.writing:
             denial = table.judge(fact)
-            if denial is not None and denial.directive in blamed:
+            if denial is not None and denial.directive in blamed and not denial.still_refused:
                 place = _expressible(self._place(fact))
                 places.append((place, not (_happened(fact) or place in ALWAYS_THERE)))
         return places + [(parent_of(path), False) for path in self.volatile if table.read_only(parent_of(path))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.behaviour import Fact
+from policy.behaviour import Fact, PathPair, PathUse
 
 KILLED = "SIGSYS"
 """The outcome of a call that a seccomp filter answers by ending the process."""
@@ -27,3 +27,14 @@ class Denial:
     def changes_errno(self) -> bool:
         """Whether the recorded call failed already, and only its errno would change."""
         return not self.fact.succeeded
+
+    @property
+    def still_refused(self) -> bool:
+        """Whether a use of the file system was refused before and is refused still, only with another errno.
+
+        No setting is relaxed for that: a service that may not write its cache under /usr gets no writable /usr.
+        """
+        refused_before = self.fact.outcome in {"EACCES", "EPERM"} and isinstance(
+            self.fact.behaviour, PathUse | PathPair
+        )
+        return refused_before and self.outcome in {"EACCES", "EPERM", "EROFS"}

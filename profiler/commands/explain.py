@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
+from policy.advice import Advice, advise
 from policy.decide import decide
 from policy.explain import Explanation, explain
-from policy.host_facts import HostFacts
 from policy.level import Level
-from policy.service_profile import Profile
-from policy.wording import denial_in_words, fact_in_words
+from policy.wording import advice_in_words, denial_in_words, fact_in_words
 from profiler import profile_file
 from profiler.errors import UsageError
 from profiler.level_option import level_option
@@ -39,7 +38,9 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
       unit-tailor explain nginx.profile
       unit-tailor explain nginx.profile CAP_DAC_OVERRIDE
     """
-    explanations = explained(profile_file.read_profile(profile), target(systemd), level)
+    decision = decide(profile_file.read_profile(profile), target(systemd), level)
+    explanations = explain(decision)
+    advice = () if subject else advise(decision)
     chosen = tuple(filter(None, (about(one, subject) for one in explanations)))
     if not chosen:
         raise UsageError(
@@ -47,16 +48,33 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
             hint="list all directives with: unit-tailor explain PROFILE",
         )
     if json_style is not JsonStyle.OFF:
-        click.echo(json_style.render({"schema_version": SCHEMA_VERSION, "settings": [document(one) for one in chosen]}))
+        click.echo(
+            json_style.render(
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "settings": [document(one) for one in chosen],
+                    "advice": [advice_document(one) for one in advice],
+                }
+            )
+        )
         return
     for explanation in chosen:
         for line in lines(explanation):
             click.echo(printable(line))
+    for one in advice:
+        click.echo(f"advice: {advice_in_words(one)}")
+        for fact in one.evidence:
+            click.echo(f"    {fact_in_words(fact)}")
 
 
-def explained(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> tuple[Explanation, ...]:
-    """Return the explanation of every directive for a profile."""
-    return explain(decide(profile, host, level))
+def advice_document(advice: Advice) -> dict[str, object]:
+    """Return advice as a JSON document."""
+    return {
+        "setting": advice.setting,
+        "reason": advice.reason,
+        "caution": advice.caution,
+        "evidence": [fact_in_words(fact) for fact in advice.evidence],
+    }
 
 
 def about(explanation: Explanation, subject: str | None) -> Explanation | None:
@@ -77,6 +95,8 @@ def lines(explanation: Explanation) -> list[str]:
     text = [f"{' / '.join(values) or explanation.directive} ({explanation.status}): {explanation.summary}"]
     if explanation.unenforced:
         text.append(f"  without effect on this target: {explanation.unenforced}")
+    if explanation.price:
+        text.append(f"  price: {explanation.price}")
     for kept in explanation.exceptions:
         text.append(f"  {kept.element}" + (f": {kept.kept_because}" if kept.kept_because else ""))
         text += [f"    {fact_in_words(fact)}" for fact in kept.needed_by]
@@ -99,6 +119,7 @@ def document(explanation: Explanation) -> dict[str, object]:
             }
             for kept in explanation.exceptions
         ],
+        "price": explanation.price,
         "unenforced": explanation.unenforced,
         "forced_by": [denial_in_words(denial) for denial in explanation.forced_by],
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from policy.level import Level
+from policy.wording import advice_in_words
 from profiler import profile_file
 from profiler.generation import generate
 from profiler.level_option import level_option
@@ -19,7 +20,10 @@ from profiler.target import target, target_option, target_remarks
 @click.command("generate")
 @click.argument("profile", type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, readable=False), help="Write the drop-in here. Default: standard output."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, readable=False),
+    help="Write the drop-in here. Default: standard output.",
 )
 @force_option
 @level_option
@@ -37,6 +41,8 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     for line in target_remarks(systemd):
         click.echo(line, err=True)
     generated = generate(recorded, target(systemd), accept_partial=options["accept_partial"], level=level)
+    for advice in generated.advice:
+        click.echo(f"advice: {advice_in_words(advice)}", err=True)
     if output is None:
         click.echo(generated.text, nl=False)
         return

@@ -42,7 +42,11 @@ def command(profile: Path, drop_in: Path, systemd: int | None, json_style: JsonS
     if json_style is not JsonStyle.OFF:
         click.echo(json_style.render(replay_document(replayed)))
     else:
-        for word, denials in (("blocked", replayed.blocked), ("changed", replayed.changed)):
+        for word, denials in (
+            ("blocked", replayed.blocked),
+            ("changed", replayed.changed),
+            ("still refused", replayed.still_refused),
+        ):
             for line in denials_in_words(denials, shown=len(denials)):
                 click.echo(f"{word}: {line}")
         click.echo(replay_summary(replayed))

@@ -12,6 +12,7 @@ from policy.decide import decide
 from policy.directives.base import Evidence
 from policy.directives.paths import ReadWritePaths
 from policy.directives.writable_paths import LONGEST_LIST, fold
+from policy.level import Level
 from policy.settings import build_sandbox
 from policy.unit_settings import UnitSettings
 from tests.policy.services import HOST, profile
@@ -191,14 +192,24 @@ _facts = st.frozensets(st.builds(Fact, _uses | _pairs, _outcomes, user=st.sample
 
 
 @settings(deadline=None, max_examples=200)
-@given(_facts)
-def test_whatever_was_recorded_stays_as_it_was(facts: frozenset[Fact]) -> None:
-    decision = decide(profile(facts), HOST)
+@given(_facts, st.sampled_from(Level))
+def test_whatever_was_recorded_stays_as_it_was(facts: frozenset[Fact], level: Level) -> None:
+    decision = decide(profile(facts), HOST, level)
     assert not decision.remaining
     sandbox = build_sandbox(
         {choice.name: choice.chosen for choice in decision.choices}, HOST, UnitSettings("a.service")
     )
-    assert [fact for fact in facts if sandbox.judge(fact)] == []
+    denials = [denial for fact in facts if (denial := sandbox.judge(fact))]
+    assert [denial for denial in denials if not denial.still_refused] == []
+
+
+def test_a_write_that_failed_already_makes_nothing_writable() -> None:
+    refused = use("/usr/lib/python3/a/__pycache__/x.pyc", Access.CREATE, outcome="EACCES", user=33)
+    decision = decide(profile([refused]), HOST)
+    chosen = {choice.name: choice.chosen.values() for choice in decision.choices}
+    assert chosen["ProtectSystem"] == ("strict",)
+    assert chosen["ReadWritePaths"] == ()
+    assert [(denial.fact, denial.outcome) for denial in decision.still_refused] == [(refused, "EROFS")]
 
 
 @settings(deadline=None, max_examples=200)
