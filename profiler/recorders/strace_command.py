@@ -27,6 +27,12 @@ _RAW = (
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "brk", "munmap", "madvise", "sched_yield"),
 )
 
+# Calls that fill a structure nobody asks for: what it says of a file is looked up where it is needed.
+_NOT_FOLLOWED = (
+    *("stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "stat64", "lstat64", "fstat64"),
+    *("fstatat64", "statfs64", "fstatfs64", "uname", "rt_sigtimedwait", "wait4", "waitid", "getitimer", "setitimer"),
+)
+
 _ARCHITECTURES = {
     "x86_64": "x86-64",
     "aarch64": "arm64",
@@ -56,6 +62,7 @@ def arguments(output: str) -> list[str]:
         # frequent: children ending, and the scheduler of Go programs.
         *("-e", "signal=!SIGCHLD,SIGURG"),
         *("-e", "raw=" + ",".join(f"?{name}" for name in _RAW)),
+        *("-e", "verbose=!" + ",".join(f"?{name}" for name in _NOT_FOLLOWED)),
         *("-o", output),
     ]
 

@@ -38,17 +38,18 @@ TRUNCATED = Symbol("...")
 _DEEPEST = 40  # nested brackets; netlink messages, the deepest real ones, stay below 12
 
 _ATOM_TEXT = rb"""(?:
-      (?P<string>"(?P<digits>(?:\\x[0-9a-f]{2})*)") (?P<cut>\.\.\.)?
-    | (?P<descriptor>(?P<number>-?[0-9]{1,20}|AT_FDCWD) <(?P<target>(?:\\x[0-9a-f]{2})*)>) (?P<deleted>\(deleted\))?
+      (?P<string>"(?P<digits>(?:\\x[0-9a-f][0-9a-f])*+)") (?P<cut>\.\.\.)?
+    | (?P<descriptor>(?P<number>-?[0-9]{1,20}|AT_FDCWD) <(?P<target>(?:\\x[0-9a-f][0-9a-f])*+)>)
+      (?P<deleted>\(deleted\))?
     | (?P<hexadecimal>0x[0-9a-f]{1,40})
     | (?P<octal>0[0-7]{1,40})
     | (?P<product>[0-9]{1,20}\*[0-9]{1,20})
     | (?P<decimal>-?(?:0|[1-9][0-9]{0,39}))
     | (?P<null>NULL\b)
     | (?P<swapped>hton[sl]\((?P<plain>0x[0-9a-f]{1,20}|0|[1-9][0-9]{0,19})\))
-    | (?P<address>inet_addr\("(?P<dotted>(?:\\x[0-9a-f]{2})+|[0-9.]+)"\))
+    | (?P<address>inet_addr\("(?P<dotted>(?:\\x[0-9a-f][0-9a-f])++|[0-9.]+)"\))
     | (?P<symbol>[A-Za-z_?][A-Za-z0-9_?]*(?:\|[A-Za-z0-9_?]+)*)
-    | (?P<abstract>@"(?P<name>(?:\\x[0-9a-f]{2})*)")
+    | (?P<abstract>@"(?P<name>(?:\\x[0-9a-f][0-9a-f])*+)")
     | (?P<rest>\.\.\.)
 )"""
 _ATOM = re.compile(_ATOM_TEXT, re.VERBOSE)
@@ -59,13 +60,13 @@ _ITEM = re.compile(
 _COMMENT = re.compile(rb"(?: ?/\*.*?\*/)+")
 _NAME = re.compile(rb"([A-Za-z_][A-Za-z0-9_.]*|\[[A-Z0-9_]+\])=(?!=)")
 # Addresses are text from inet_ntop(3): some decoders print them in hexadecimal like all strings, some plainly.
-_INET_PTON = re.compile(rb"inet_pton\(AF_INET6?, \"((?:\\x[0-9a-f]{2})+|[0-9a-fA-F.:]+)\"(?:, &([a-z0-9_]+))?\)")
+_INET_PTON = re.compile(rb"inet_pton\(AF_INET6?, \"((?:\\x[0-9a-f][0-9a-f])++|[0-9a-fA-F.:]+)\"(?:, &([a-z0-9_]+))?\)")
 _OPERATOR = re.compile(rb" [&|=!<>*+-]")
 # Runs of an expression without brackets and commas. Inside its parentheses there may be strings, which decoders such as
 # if_nametoindex("lo") may print as plain text, but without a backslash.
 _WORDS = rb"(?! => )[A-Za-z0-9_ |&=!:~?./%+*'#$^;-]|<<|>>"
 _RUN = re.compile(rb"(?:" + _WORDS + rb")+")
-_RUN_INSIDE = re.compile(rb"(?:" + _WORDS + rb"|\"(?:(?:\\x[0-9a-f]{2})*|[^\"\\\[\]{}(),]*)\")+")
+_RUN_INSIDE = re.compile(rb"(?:" + _WORDS + rb"|\"(?:(?:\\x[0-9a-f][0-9a-f])*+|[^\"\\\[\]{}(),]*)\")+")
 
 
 class Unreadable(ValueError):
