@@ -22,7 +22,9 @@ char source_digest[] SEC("source") = SOURCE_DIGEST;
 
 #define PATH_SIZE 4096
 #define DATA_MASK 0x7fff
+#define KEPT_SHORT 64
 #define KEPT_TEXT 208     /* of strings that long each is known by itself; longer ones are sent every time */
+#define HEAD 160          /* bytes of a file, dentry or inode that are read at once: one read costs as much as ten bytes */
 #define MOST_COMPONENTS 512
 #define MOST_MESSAGES 16
 #define FRAMES 16
@@ -63,10 +65,13 @@ struct context {
 	u16 epoch, flags;
 };
 
-/* Of a file. Inode numbers come again when files go, and one file can have several names: hence the name and parent. */
+/*
+ * Of a file. Inode numbers come again when files go, one file can have several names, and be reached through several
+ * mounts: hence all of these. Pointers stand for what they point to; reading that would cost more.
+ */
 struct identity {
 	u64 inode, mount, parent;
-	u32 device, name;
+	u32 name, none;
 };
 
 struct arguments_key {
@@ -75,11 +80,20 @@ struct arguments_key {
 	s64 result;
 };
 
+/* One short path, or none: by far the most frequent. */
+struct name_key {
+	struct context context;
+	u32 length;
+	u64 args[3], root[2];
+	struct identity base, result;
+	u8 text[KEPT_SHORT];
+};
+
 struct paths_key {
 	struct context context;
-	u64 args[6];
-	struct identity root, base[2], result;
-	u32 lengths[2];
+	u32 lengths[2], none;
+	u64 args[3], root[2];
+	struct identity base[2], result;
 	u8 text[KEPT_TEXT];
 };
 
@@ -119,6 +133,8 @@ struct scratch {
 	u8 data[DATA_MASK + 1 + PATH_SIZE]; /* directly behind the event: both are sent as one */
 	struct descriptor descriptor;
 	struct paths_key paths;
+	struct name_key name;
+	u8 head[HEAD];
 	struct arguments_key arguments;
 	struct address_key address;
 	struct capability_key capability;
@@ -145,7 +161,8 @@ struct scratch {
 
 TABLE(calls, struct context, 65536);
 TABLE(arguments, struct arguments_key, 65536);
-TABLE(paths, struct paths_key, 262144);
+TABLE(names, struct name_key, 262144);
+TABLE(paths, struct paths_key, 131072);
 TABLE(addresses, struct address_key, 65536);
 TABLE(capabilities, struct capability_key, 16384);
 
@@ -397,32 +414,40 @@ __noinline int append_path(u32 which)
 static __always_inline struct file *file_of(s32 descriptor)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files, *file = NULL;
+	struct files_struct *files = task->files;
+	struct file *file = NULL;
 
-	if (descriptor < 0 || (u32)descriptor >= BPF_CORE_READ(table, max_fds))
+	if (!files || descriptor < 0 || (u32)descriptor >= files->fdt->max_fds)
 		return NULL;
-	files = BPF_CORE_READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
+	bpf_probe_read_kernel(&file, sizeof(file), files->fdt->fd + descriptor);
 	return file;
 }
 
-static __always_inline void identify(struct scratch *s, u32 which, struct identity *identity)
+/* A field of the structure whose beginning is in s->head. */
+#define IN_HEAD(TYPE, FIELD, AS) (*(AS *)(s->head + bpf_core_field_offset(struct TYPE, FIELD)))
+
+static __always_inline void identify(struct scratch *s, u32 which, struct identity *identity, u32 *unhashed)
 {
 	struct dentry *dentry = s->dentries[which];
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct inode *inode;
 
-	identity->inode = BPF_CORE_READ(inode, i_ino);
-	identity->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	bpf_probe_read_kernel(s->head, HEAD, dentry);
+	identity->name = IN_HEAD(dentry, d_name.hash, u32);
+	identity->parent = IN_HEAD(dentry, d_parent, u64);
 	identity->mount = (u64)s->mounts[which];
-	identity->parent = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
-	identity->name = BPF_CORE_READ(dentry, d_name.hash);
+	inode = IN_HEAD(dentry, d_inode, struct inode *);
+	if (unhashed)
+		*unhashed = !IN_HEAD(dentry, d_hash.pprev, u64) && identity->parent != (u64)dentry;
+	identity->inode = BPF_CORE_READ(inode, i_ino);
 }
 
-static __always_inline void take_file(struct scratch *s, u32 which, struct file *file)
+/* Puts a file's place into a slot; returns its mode of access. */
+static __always_inline u32 take_file(struct scratch *s, u32 which, struct file *file)
 {
-	s->dentries[which] = BPF_CORE_READ(file, f_path.dentry);
-	s->mounts[which] = BPF_CORE_READ(file, f_path.mnt);
+	bpf_probe_read_kernel(s->head, HEAD, file);
+	s->dentries[which] = IN_HEAD(file, f_path.dentry, struct dentry *);
+	s->mounts[which] = IN_HEAD(file, f_path.mnt, struct vfsmount *);
+	return IN_HEAD(file, f_mode, u32);
 }
 
 static __always_inline void take_root(struct scratch *s, u32 which)
@@ -441,22 +466,16 @@ static __always_inline void take_current(struct scratch *s, u32 which)
 	s->mounts[which] = BPF_CORE_READ(task, fs, pwd.mnt);
 }
 
-/* Type, device and standing of the file in slot 2. */
-static __always_inline void inspect(struct scratch *s, struct file *file)
+/* Type and device of the file in slot 2, and whether it ever had a name. */
+static __always_inline void inspect(struct scratch *s)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct dentry *dentry = s->dentries[2], *parent = BPF_CORE_READ(dentry, d_parent);
-	u32 mode = BPF_CORE_READ(inode, i_mode);
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 
-	s->event.mode = mode;
+	s->event.mode = BPF_CORE_READ(inode, i_mode);
 	s->event.device = BPF_CORE_READ(inode, i_rdev);
-	s->event.flags |= FLAG_RESULT;
-	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
-		s->event.flags |= FLAG_CREATED;
-	if (dentry == parent && (mode & S_IFMT) != S_IFDIR)
+	if (dentry == parent && (s->event.mode & S_IFMT) != S_IFDIR)
 		s->event.flags |= FLAG_PSEUDO;
-	else if (dentry != parent && !BPF_CORE_READ(dentry, d_hash.pprev))
-		s->event.flags |= FLAG_DELETED;
 }
 
 /* Appends a string of the service to the data. */
@@ -492,6 +511,7 @@ static __always_inline void keep_text(struct scratch *s, int *too_long)
 
 	s->paths.lengths[0] = s->event.lengths[0];
 	s->paths.lengths[1] = s->event.lengths[1];
+	__builtin_memset(s->paths.text, 0, sizeof(s->paths.text));
 	*too_long = length > KEPT_TEXT;
 	if (length > KEPT_TEXT)
 		length = KEPT_TEXT;
@@ -502,24 +522,58 @@ static __always_inline void keep_text(struct scratch *s, int *too_long)
 	bpf_probe_read_kernel(s->paths.text, length, s->data);
 }
 
+/* The small form of the key, for a path that fits. */
+static __always_inline void shorten(struct scratch *s)
+{
+	u32 length = s->event.used & DATA_MASK;
 
-static __always_inline void identify_root(struct identity *identity)
+	s->name.context = s->paths.context;
+	s->name.length = length;
+	__builtin_memcpy(s->name.args, s->paths.args, sizeof(s->name.args));
+	s->name.root[0] = s->paths.root[0];
+	s->name.root[1] = s->paths.root[1];
+	s->name.base = s->paths.base[0];
+	s->name.result = s->paths.result;
+	__builtin_memset(s->name.text, 0, sizeof(s->name.text));
+	if (length > KEPT_SHORT)
+		length = KEPT_SHORT;
+	asm volatile("" : "+r"(length));
+	length &= 127;
+	if (length > KEPT_SHORT)
+		return;
+	bpf_probe_read_kernel(s->name.text, length, s->data);
+}
+
+static __always_inline void begin_key(struct scratch *s)
+{
+	__builtin_memset(&s->paths, 0, sizeof(s->paths) - sizeof(s->paths.text));
+	s->paths.context = s->context;
+}
+
+/* Arguments of calls on paths are kept to 32 bits each. */
+static __always_inline void pack_arguments(struct scratch *s)
+{
+	s->paths.args[0] = s->event.args[0] | s->event.args[1] << 32;
+	s->paths.args[1] = s->event.args[2] | s->event.args[3] << 32;
+	s->paths.args[2] = s->event.args[4] | s->event.args[5] << 32;
+}
+
+static __always_inline void identify_root(u64 *root)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	identity->inode = task->fs->root.dentry->d_inode->i_ino;
-	identity->device = task->fs->root.dentry->d_inode->i_sb->s_dev;
-	identity->mount = (u64)task->fs->root.mnt;
+	root[0] = task->fs->root.dentry->d_inode->i_ino;
+	root[1] = (u64)task->fs->root.mnt;
 }
 
 static __always_inline void identify_current(struct identity *identity)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct dentry *dentry = task->fs->pwd.dentry;
 
-	identity->inode = task->fs->pwd.dentry->d_inode->i_ino;
-	identity->parent = task->fs->pwd.dentry->d_parent->d_inode->i_ino;
-	identity->name = task->fs->pwd.dentry->d_name.hash;
-	identity->device = task->fs->pwd.dentry->d_inode->i_sb->s_dev;
+	identity->inode = dentry->d_inode->i_ino;
+	identity->parent = (u64)dentry->d_parent;
+	identity->name = dentry->d_name.hash;
 	identity->mount = (u64)task->fs->pwd.mnt;
 }
 
@@ -547,7 +601,7 @@ static __always_inline void find_base(struct scratch *s, u32 which)
 			if (!file)
 				return;
 			take_file(s, which, file);
-			identify(s, which, &s->paths.base[which]);
+			identify(s, which, &s->paths.base[which], NULL);
 		}
 	}
 	s->event.flags |= which ? FLAG_BASE_1 : FLAG_BASE_0;
@@ -556,20 +610,28 @@ static __always_inline void find_base(struct scratch *s, u32 which)
 static __always_inline int find_file(struct scratch *s, s32 descriptor)
 {
 	struct file *file = file_of(descriptor);
+	u32 mode, unhashed = 0;
 
 	s->dentries[2] = NULL;
 	if (!file)
 		return 0;
-	take_file(s, 2, file);
-	identify(s, 2, &s->paths.result);
-	inspect(s, file);
+	mode = take_file(s, 2, file);
+	identify(s, 2, &s->paths.result, &unhashed);
+	s->event.flags |= FLAG_RESULT;
+	if (mode & FMODE_CREATED)
+		s->event.flags |= FLAG_CREATED;
+	if (unhashed)
+		s->event.flags |= FLAG_DELETED;
 	return 1;
 }
 
 static __always_inline void append_paths(struct scratch *s)
 {
-	u32 flags = s->event.flags;
+	u32 flags;
 
+	if (s->event.flags & FLAG_RESULT)
+		inspect(s);
+	flags = s->event.flags;
 	if (flags & FLAG_BASE_0)
 		append_path(0);
 	if (flags & FLAG_BASE_1)
@@ -597,13 +659,13 @@ __noinline int on_paths(void)
 {
 	struct scratch *s = scratch_of_cpu();
 	u32 flags, error;
-	int too_long;
+	int too_long = 0, small;
 	s8 position;
 
 	if (!s)
 		return 0;
 	reset(s);
-	__builtin_memset(&s->paths, 0, sizeof(s->paths));
+	begin_key(s);
 	copy_arguments(s);
 	flags = s->descriptor.flags;
 	error = s->context.error;
@@ -619,11 +681,11 @@ __noinline int on_paths(void)
 		return 0;
 	if ((s->event.lengths[0] == PATH_SIZE - 1 || s->event.lengths[1] == PATH_SIZE - 1) && error != ENAMETOOLONG)
 		lose(LOST_CUT);
-	s->paths.context = s->context;
-	__builtin_memcpy(s->paths.args, s->event.args, sizeof(s->paths.args));
-	identify_root(&s->paths.root);
+	pack_arguments(s);
+	identify_root(s->paths.root);
 	find_base(s, 0);
-	find_base(s, 1);
+	if (s->descriptor.string[1] >= 0)
+		find_base(s, 1);
 	if (flags & RETURNS_FILE && !error) {
 		if (!find_file(s, s->result))
 			lose(LOST_FILE);
@@ -631,13 +693,23 @@ __noinline int on_paths(void)
 		find_file(s, s->raw[s->descriptor.directory[0] & 7]);
 	}
 	s->paths.context.flags |= s->event.flags & (FLAG_CREATED | FLAG_DELETED);
-	keep_text(s, &too_long);
-	if (!too_long && !first_sight(&paths, &s->paths))
-		return 0;
+	small = s->descriptor.string[1] < 0 && s->event.used <= KEPT_SHORT;
+	if (small) {
+		shorten(s);
+		if (!first_sight(&names, &s->name))
+			return 0;
+	} else {
+		keep_text(s, &too_long);
+		if (!too_long && !first_sight(&paths, &s->paths))
+			return 0;
+	}
 	describe(s, EVENT_PATHS, &s->context, s->leader);
 	s->event.flags |= s->context.flags;
 	append_paths(s);
-	deliver(s, too_long ? NULL : &paths, &s->paths);
+	if (small)
+		deliver(s, &names, &s->name);
+	else
+		deliver(s, too_long ? NULL : &paths, &s->paths);
 	return 0;
 }
 
@@ -649,19 +721,19 @@ __noinline int on_file(void)
 	if (!s)
 		return 0;
 	reset(s);
-	__builtin_memset(&s->paths, 0, sizeof(s->paths));
+	begin_key(s);
 	copy_arguments(s);
-	s->paths.context = s->context;
-	__builtin_memcpy(s->paths.args, s->event.args, sizeof(s->paths.args));
-	identify_root(&s->paths.root);
+	pack_arguments(s);
+	identify_root(s->paths.root);
 	if (!find_file(s, s->raw[s->descriptor.directory[0] & 7]) && !s->context.error)
 		lose(LOST_FILE);
 	s->paths.context.flags |= s->event.flags & FLAG_DELETED;
-	if (!first_sight(&paths, &s->paths))
+	shorten(s);
+	if (!first_sight(&names, &s->name))
 		return 0;
 	describe(s, EVENT_PATHS, &s->context, s->leader);
 	append_paths(s);
-	deliver(s, &paths, &s->paths);
+	deliver(s, &names, &s->name);
 	return 0;
 }
 
@@ -763,8 +835,8 @@ __noinline int on_address(u32 length)
 		s->address.length = length;
 		if (s->address.bytes[2] && s->address.bytes[2] != '/')
 			identify_current(&s->address.base);
-		identify_root(&s->paths.root);
-		s->address.root = s->paths.root.inode;
+		identify_root(s->paths.root);
+		s->address.root = s->paths.root[0];
 	}
 	if (!first_sight(&addresses, &s->address))
 		return 0;
@@ -1246,14 +1318,14 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 		first = FLAG_FIRST;
 	}
 	set_context(&s->context, t, t->effective[0], 59, 0);
-	__builtin_memset(&s->paths, 0, sizeof(s->paths));
-	s->paths.context = s->context;
-	s->paths.args[0] = first ? t->line : 0;
-	s->paths.args[1] = t->effective[0] | (u64)t->effective[1] << 32;
-	s->paths.args[2] = t->permitted;
+	begin_key(s);
+	s->event.args[0] = first ? t->line : 0;
+	s->event.args[1] = t->effective[0] | (u64)t->effective[1] << 32;
+	s->event.args[2] = t->permitted;
 	if (BPF_CORE_READ(task, atomic_flags) & PFA_NO_NEW_PRIVS)
-		s->paths.args[3] = 1;
-	identify_root(&s->paths.root);
+		s->event.args[3] = 1;
+	__builtin_memcpy(s->paths.args, s->event.args + 1, sizeof(s->paths.args));
+	identify_root(s->paths.root);
 	if (s->event.flags & FLAG_ABSOLUTE_0) {
 		take_root(s, 0);
 	} else {
@@ -1261,12 +1333,11 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 		identify_current(&s->paths.base[0]);
 	}
 	take_file(s, 2, file);
-	identify(s, 2, &s->paths.result);
-	inspect(s, file);
+	identify(s, 2, &s->paths.result, NULL);
+	s->event.flags |= FLAG_RESULT;
 	keep_text(s, &too_long);
 	if (!first && !too_long && !first_sight(&paths, &s->paths))
 		return 0;
-	__builtin_memcpy(s->event.args, s->paths.args, sizeof(s->event.args));
 	describe(s, EVENT_EXECUTED, &s->context, t->leader);
 	s->event.flags |= first | FLAG_BASE_0;
 	append_paths(s);
