@@ -3,11 +3,12 @@
 PYTHON := .venv/bin/python
 TESTS ?= tests
 BENCHMARKS ?=
+DAEMONS ?=
 
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test lint bench bpf clean
+.PHONY: help setup demo test lint bench bpf clean report
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -16,6 +17,7 @@ help:
 	@echo 'make lint     run the linters only'
 	@echo 'make bench    measure, print a table, write build/bench.json (BENCHMARKS=name for one)'
 	@echo 'make bpf      compile the eBPF programs anew after a change of their source (needs clang, llvm, libbpf-dev)'
+	@echo 'make report   measure real daemons, write docs/results.md and build/report.json (DAEMONS=name for one)'
 	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
 
 setup:
@@ -35,6 +37,9 @@ bench: setup
 
 bpf:
 	tools/build_bpf.sh
+
+report: setup
+	$(PYTHON) -m tests.report.run $(DAEMONS)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

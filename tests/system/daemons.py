@@ -11,12 +11,17 @@ FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "daemons"
 
 @dataclass(frozen=True)
 class Daemon:
-    """One daemon and its workload."""
+    """One daemon, its workload, and a second use that is never recorded; both are shell commands.
+
+    ``slow`` daemons are left to ``make report``.
+    """
 
     name: str
     unit: str
     packages: tuple[str, ...]
     workload: str
+    second_use: str
+    slow: bool = False
 
     @property
     def options(self) -> list[str]:
@@ -28,8 +33,17 @@ class Daemon:
 def load(folder: Path) -> Daemon:
     """Read a daemon's folder."""
     described = tomllib.loads((folder / "daemon.toml").read_text(encoding="utf-8"))
-    script = folder / described["workload"]
-    return Daemon(folder.name, described["unit"], tuple(described["packages"]), f"sh '{script}'")
+    return Daemon(
+        folder.name,
+        described["unit"],
+        tuple(described["packages"]),
+        f"sh '{folder / described['workload']}'",
+        f"sh '{folder / described['second_use']}'",
+        described.get("slow", False),
+    )
 
 
-DAEMONS = tuple(load(path.parent) for path in sorted(FOLDER.glob("*/daemon.toml")))
+ALL_DAEMONS = tuple(load(path.parent) for path in sorted(FOLDER.glob("*/daemon.toml")))
+
+DAEMONS = tuple(daemon for daemon in ALL_DAEMONS if not daemon.slow)
+"""Those that every run of the tests studies."""

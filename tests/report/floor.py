@@ -1,0 +1,162 @@
+"""The floor: the exposure level that no drop-in can go below for what a service was recorded doing.
+
+systemd-analyze(1) adds up weights, ``security_assessor_table`` in ``src/analyze/analyze-security.c``; the sum of the
+weights of what is needed all the same, against the sum of all, is the lowest level that a recording allows. What no
+recording can decide (User=, RootDirectory=, SupplementaryGroups=) counts as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from policy.behaviour import (
+    OK,
+    CapabilityUsed,
+    Fact,
+    MemoryMapped,
+    NamespaceUsed,
+    PrivilegeGained,
+    SchedulingSet,
+    SocketAddress,
+    SocketOpened,
+    SpecialModeSet,
+    SystemCall,
+)
+from policy.host_facts import HostFacts
+from policy.unit_settings import UnitSettings
+
+ALL_WEIGHTS, ALL_WEIGHTS_AS_ROOT = 56460, 56160
+"""Sums of all weights in systemd 247 to 262; SupplementaryGroups= and RemoveIPC= do not apply to root."""
+
+CAPABILITY_GROUPS: tuple[tuple[int, frozenset[str]], ...] = tuple(
+    (weight, frozenset(f"CAP_{name}" for name in names.split()))
+    for weight, names in (
+        (1500, "SETUID SETGID SETPCAP"),
+        (1500, "SYS_ADMIN"),
+        (1500, "SYS_PTRACE"),
+        (1000, "CHOWN FSETID SETFCAP"),
+        (1000, "DAC_OVERRIDE DAC_READ_SEARCH FOWNER IPC_OWNER"),
+        (1000, "NET_ADMIN"),
+        (1000, "SYS_MODULE"),
+        (1000, "SYS_RAWIO"),
+        (1000, "SYS_TIME"),
+        (500, "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE"),
+        (500, "KILL"),
+        (500, "MKNOD"),
+        (500, "NET_BIND_SERVICE NET_BROADCAST NET_RAW"),
+        (500, "SYSLOG"),
+        (500, "SYS_NICE SYS_RESOURCE"),
+        (100, "MAC_ADMIN MAC_OVERRIDE"),
+        (100, "SYS_BOOT"),
+        (75, "LINUX_IMMUTABLE"),
+        (50, "IPC_LOCK"),
+        (50, "SYS_CHROOT"),
+        (25, "BLOCK_SUSPEND"),
+        (25, "BPF"),
+        (25, "LEASE"),
+        (25, "SYS_PACCT"),
+        (25, "SYS_TTY_CONFIG"),
+        (25, "WAKE_ALARM"),
+    )
+)
+"""One item of the table each: one needed member makes the whole item count."""
+
+CALL_GROUPS = {
+    "@clock": 1000,
+    "@debug": 1000,
+    "@module": 1000,
+    "@mount": 1000,
+    "@raw-io": 1000,
+    "@reboot": 1000,
+    "@swap": 1000,
+    "@privileged": 700,
+    "@resources": 700,
+    "@cpu-emulation": 250,
+    "@obsolete": 250,
+}
+"""Weights of the groups of system calls; an allow-list with one member counts nine tenths."""
+
+NAMESPACES = {"user": 1500, "cgroup": 500, "ipc": 500, "mnt": 500, "net": 500, "pid": 500, "uts": 100}
+FAMILIES = {"AF_PACKET": 1000, "AF_NETLINK": 200, "AF_UNIX": 25}
+INTERNET = frozenset({"AF_INET", "AF_INET6"})
+LOOPBACK = ("127.", "::1")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The level, and the words for what makes it, heaviest first."""
+
+    level: float
+    because: tuple[str, ...]
+
+
+def floor(facts: Iterable[Fact], unit: UnitSettings, host: HostFacts) -> Floor:
+    """Return the floor for a service that does just this."""
+    done = [fact.behaviour for fact in facts if fact.outcome == OK]
+    weights = {
+        **_identity(unit, done),
+        **_capabilities({one.capability for one in done if isinstance(one, CapabilityUsed)}),
+        **_network(done),
+        **_calls({one.name for one in done if isinstance(one, SystemCall)}, host),
+        **_others(done),
+    }
+    total = ALL_WEIGHTS_AS_ROOT if unit.runs_as_root else ALL_WEIGHTS
+    level = math.ceil(sum(weights.values()) * 100 / total) / 10
+    return Floor(level, tuple(sorted(weights, key=lambda name: (-weights[name], name))))
+
+
+def _identity(unit: UnitSettings, done: Sequence[object]) -> dict[str, int]:
+    # RootDirectory= is set by no recording; DeviceAllow= costs its half because ProtectClock= adds an entry.
+    weights = {"RootDirectory": 200, "DeviceAllow": 500}
+    if unit.runs_as_root:
+        weights["User"] = 2000
+    if any(isinstance(one, CapabilityUsed) for one in done):
+        weights["PrivateUsers"] = 1000
+    return weights
+
+
+def _capabilities(used: set[str]) -> dict[str, int]:
+    return {"/".join(sorted(group & used)): weight for weight, group in CAPABILITY_GROUPS if group & used}
+
+
+def _network(done: Sequence[object]) -> dict[str, int]:
+    opened = {one.family for one in done if isinstance(one, SocketOpened)}
+    met = {one.address for one in done if isinstance(one, SocketAddress) and one.family in INTERNET}
+    weights = {family: FAMILIES[family] for family in opened & set(FAMILIES)}
+    if opened & INTERNET:
+        weights["AF_INET"] = 1500
+    if opened & INTERNET or met:
+        weights["PrivateNetwork"] = 2500
+    if any(not address.startswith(LOOPBACK) for address in met):
+        weights["IPAddressDeny"] = 1000
+    if opened - INTERNET - set(FAMILIES):
+        weights["other families"] = 1250
+    return weights
+
+
+def _calls(used: set[str], host: HostFacts) -> dict[str, int]:
+    default = host.syscall_sets.get("@default", frozenset())
+    return {
+        group: weight * 9 // 10
+        for group, weight in CALL_GROUPS.items()
+        if (host.syscall_sets.get(group, frozenset()) - default) & used
+    }
+
+
+def _others(done: Sequence[object]) -> dict[str, int]:
+    weights = {}
+    for one in done:
+        match one:
+            case PrivilegeGained():
+                weights["NoNewPrivileges"] = 1000
+            case SpecialModeSet():
+                weights["RestrictSUIDSGID"] = 1000
+            case SchedulingSet(policy="SCHED_FIFO" | "SCHED_RR" | "SCHED_DEADLINE"):
+                weights["RestrictRealtime"] = 500
+            case MemoryMapped():
+                weights["MemoryDenyWriteExecute"] = 100
+            case NamespaceUsed(kinds=kinds):
+                weights |= {f"namespace {kind}": NAMESPACES[kind] for kind in kinds if kind in NAMESPACES}
+    return weights

@@ -1,0 +1,112 @@
+"""Measure daemons of ``fixtures/daemons``, write ``build/report.json`` and ``docs/results.md``; exit 1 if one fails.
+
+Call: ``python -m tests.report.run [--levels LEVEL,...] [--engine ENGINE] [DAEMON...]``. Named daemons replace their
+older figures, all others keep theirs; without names everything is measured anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from policy.level import Level
+from profiler.engines.choice import Engine
+from profiler.errors import ToolError
+from profiler.twin import require_possible
+from tests.report.measure import Study, measure
+from tests.report.outcome import Outcome, Trial
+from tests.report.table import page
+from tests.system.daemons import ALL_DAEMONS
+
+ROOT = Path(__file__).resolve().parents[2]
+FIGURES = ROOT / "build" / "report.json"
+PAGE = ROOT / "docs" / "results.md"
+SCHEMA_VERSION = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, write, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="make report", description="Measures the daemons of fixtures/daemons.")
+    parser.add_argument("daemons", nargs="*", metavar="DAEMON", help="only these; the others keep their older figures")
+    parser.add_argument("--levels", default="standard,strict", help="levels of tightness, with commas between")
+    parser.add_argument("--engine", default="auto", choices=[engine.value for engine in Engine])
+    parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat(), help="of the figures")
+    options = parser.parse_args(arguments)
+    unknown = set(options.daemons) - {daemon.name for daemon in ALL_DAEMONS}
+    if unknown:
+        parser.error(f"no such daemon: {', '.join(sorted(unknown))}")
+    try:
+        require_possible()
+    except ToolError as error:
+        print(f"error: {error.message}\nhint:  {error.hint}", file=sys.stderr)
+        return 1
+    known = read(FIGURES) if options.daemons else {}
+    for daemon in ALL_DAEMONS:
+        if options.daemons and daemon.name not in options.daemons:
+            continue
+        print(f"measuring {daemon.name} ...", file=sys.stderr, flush=True)
+        levels = tuple(map(Level, options.levels.split(",")))
+        known[daemon.name] = measure(Study(daemon, levels, Engine(options.engine), _say), options.date)
+        print(f"  {_verdict(known[daemon.name])}, {known[daemon.name].took} s", file=sys.stderr, flush=True)
+        write(known.values())
+    print(f"wrote {PAGE} and {FIGURES}", file=sys.stderr)
+    return 0 if all(_verdict(outcome) == "ok" for outcome in known.values()) else 1
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def _verdict(outcome: Outcome) -> str:
+    if outcome.problem:
+        return outcome.problem
+    unsound = [level for level, trial in outcome.levels.items() if not trial.fits]
+    standard = outcome.levels.get("standard", Trial())
+    return ", ".join(
+        [
+            *(f"does not fit at {level}" for level in unsound),
+            *([standard.second_problem] * bool(standard.second_problem)),
+        ]
+    ) or ("ok" if not outcome.replayed_blocked else "denied by replay")
+
+
+def write(outcomes: Iterable[Outcome]) -> None:
+    """Write both files, daemons by name."""
+    in_order = sorted(outcomes, key=lambda outcome: outcome.name)
+    document = {"schema_version": SCHEMA_VERSION, "daemons": [asdict(outcome) for outcome in in_order]}
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(page(in_order), encoding="utf-8")
+
+
+def read(path: Path) -> dict[str, Outcome]:
+    """Return the outcomes of an earlier run, by name; none if there are none of this layout."""
+    if not path.is_file():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document.get("schema_version") != SCHEMA_VERSION:
+        return {}
+    return {values["name"]: _outcome(values) for values in document["daemons"]}
+
+
+def _outcome(values: Mapping[str, Any]) -> Outcome:
+    levels = {name: _trial(trial) for name, trial in values["levels"].items()}
+    return Outcome(**_tuples({**values, "generic": _trial(values["generic"]), "levels": levels}))
+
+
+def _trial(values: Mapping[str, Any]) -> Trial:
+    return Trial(**_tuples(values))
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
