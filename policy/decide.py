@@ -79,9 +79,11 @@ def decide(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> 
     evidence = Evidence(profile.facts, host, profile.header.unit, profile.header.start_up_observed, level)
     own = parse_settings(evidence.unit.assignments, host)
     baseline = build_sandbox(own, host, evidence.unit)
-    judged = [(fact, baseline.judge(fact)) for fact in evidence.in_order]
-    facts = [fact for fact, denial in judged if denial is None]
-    unexplained = tuple(denial for _, denial in judged if denial is not None)
+    says_nothing = own == parse_settings((), host) and not evidence.unit.dynamic_user
+    judged = () if says_nothing else evidence.in_order  # saying nothing denies nothing
+    unexplained = tuple(denial for fact in judged if (denial := baseline.judge(fact)) is not None)
+    odd = {denial.fact for denial in unexplained}
+    facts = [fact for fact in evidence.in_order if fact not in odd] if odd else evidence.in_order
     columns = {name: _column(kind, own[name], evidence) for name, kind in all_directives().items()}
     remaining = _relax(columns, facts, evidence)
     choices = [Choice(column.current, column.own, tuple(column.forced_by.values())) for column in columns.values()]
@@ -98,18 +100,28 @@ def _column(kind: type[Directive], own: Directive, evidence: Evidence) -> _Colum
 
 
 def _relax(columns: dict[str, _Column], facts: Sequence[Fact], evidence: Evidence) -> tuple[Denial, ...]:
-    denials: tuple[Denial, ...] = ()
+    """Relax until nothing is denied any more, and return what is all the same.
+
+    Facts that were denied are asked about again and again, the others once more at the end: a looser value of one
+    directive can, though it rarely does, deny what was allowed (a path that is kept writable is a mount of its own).
+    """
+    asked = facts
     for _ in range(ROUNDS):
-        sandbox = build_sandbox(
-            {name: column.current for name, column in columns.items()}, evidence.host, evidence.unit
-        )
-        denials = tuple(denial for fact in facts if (denial := sandbox.judge(fact)) is not None)
-        relaxed = set()
+        denials = _judge(columns, asked, evidence)
+        relaxed = {denial.directive for denial in denials if not denial.still_refused}
         for denial in denials:
-            if denial.still_refused:
-                continue
-            columns[denial.directive].forced_by.setdefault(denial.fact, denial)
-            relaxed.add(denial.directive)
-        if not any([columns[name].relax() for name in sorted(relaxed)]):
-            break
-    return denials
+            if not denial.still_refused:
+                columns[denial.directive].forced_by.setdefault(denial.fact, denial)
+        if any([columns[name].relax() for name in sorted(relaxed)]):
+            asked = [denial.fact for denial in denials]
+        elif asked is facts:
+            return denials
+        else:
+            asked = facts
+    return _judge(columns, facts, evidence)
+
+
+def _judge(columns: dict[str, _Column], facts: Sequence[Fact], evidence: Evidence) -> tuple[Denial, ...]:
+    settings = {name: column.current for name, column in columns.items()}
+    sandbox = build_sandbox(settings, evidence.host, evidence.unit)
+    return tuple(denial for fact in facts if (denial := sandbox.judge(fact)) is not None)

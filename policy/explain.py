@@ -89,22 +89,17 @@ def _exceptions(
     directive: Directive, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
 ) -> tuple[Kept, ...]:
     elements = directive.elements()
-    if not elements:
-        return ()
-    facts = [fact for fact in facts if isinstance(fact.behaviour, directive.about)]
-    bare = directive
-    for element in elements:
-        bare = bare.without(element)
-    # Only what needs any of them can need one of them.
-    concerned = _denied(bare, chosen, facts, evidence)
-    return tuple(_kept(element, directive, chosen, concerned, evidence) for element in elements)
+    concerned: dict[str, list[Fact]] = {element: [] for element in elements}
+    for fact in facts if elements else ():
+        for element in set(directive.elements_for(fact)) & concerned.keys():
+            concerned[element].append(fact)
+    return tuple(_kept(element, directive, chosen, concerned[element], evidence) for element in elements)
 
 
 def _kept(
     element: str, directive: Directive, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
 ) -> Kept:
-    concerned = [fact for fact in facts if directive.concerns(element, fact)]
-    needed_by = _denied(directive.without(element), chosen, concerned, evidence)
+    needed_by = _denied(directive.without(element), chosen, facts, evidence)
     needed_by.sort(key=lambda fact: (not fact.succeeded, fact.known is Known.INFERRED, fact.exec_line != "ExecStart"))
     return Kept(element, tuple(needed_by), "" if needed_by else directive.kept_because(element, evidence))
 

@@ -38,6 +38,11 @@ def quiet_option(command: Command) -> Command:
     )(command)
 
 
+def force_option(command: Command) -> Command:
+    """Add ``-f``/``--force``, handed to the command as ``force``."""
+    return click.option("-f", "--force", is_flag=True, help="Replace files that exist already.")(command)
+
+
 def json_option(command: Command) -> Command:
     """Add ``--json[=pretty|short|off]``, handed to the command as ``json_style: JsonStyle``."""
     return click.option(

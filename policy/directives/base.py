@@ -154,9 +154,9 @@ class Directive(ABC):
         """Return in words how much more this value allows than was seen; empty if it allows no more."""
         return ""
 
-    def concerns(self, element: str, fact: Fact) -> bool:  # noqa: ARG002  # lists override it
-        """Whether one of the ``elements`` can matter to a fact: explain asks only about these facts."""
-        return isinstance(fact.behaviour, self.about)
+    def elements_for(self, fact: Fact) -> Iterable[str]:
+        """Return those of the ``elements`` that can matter to a fact: explain asks about no others."""
+        return self.elements() if isinstance(fact.behaviour, self.about) else ()
 
     def kept_because(self, element: str, evidence: Evidence) -> str:  # noqa: ARG002  # lists override it
         """Return why an element is there although no fact needs it, in words; empty if nothing is known."""

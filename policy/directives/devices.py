@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from policy.behaviour import Access, DeviceNodeMade, Fact, FileKind, PathUse
+from policy.behaviour import (
+    Access,
+    DeviceNodeMade,
+    Fact,
+    FileKind,
+    PathPair,
+    PathUse,
+    SocketAddress,
+    SocketOpened,
+)
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
 from policy.host_facts import HostFacts
@@ -101,8 +110,10 @@ class DevicePolicy(Choice):
 
 def _may_be_device(fact: Fact) -> bool:
     use = fact.behaviour
+    if isinstance(use, PathPair):
+        return use.source.startswith("/dev") or use.target.startswith("/dev")
     if not isinstance(use, PathUse):
-        return True
+        return not isinstance(use, SocketAddress | SocketOpened)
     return use.path.startswith("/dev") or bool(use.through) or use.kind in {FileKind.CHARACTER, FileKind.BLOCK}
 
 

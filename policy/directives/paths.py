@@ -26,7 +26,7 @@ from policy.path_encoding import (
     split_words,
     system_specifiers,
 )
-from policy.sandbox.mount_entry import Mode, MountEntry, is_below, without_aliases
+from policy.sandbox.mount_entry import Mode, MountEntry, is_below, parent_of, without_aliases
 from policy.sandbox.sandbox import Sandbox
 
 MANUAL = "systemd.exec(5), Sandboxing"
@@ -257,25 +257,37 @@ class ReadWritePaths(PathListDirective):
         """Count the names that were made or written in these paths, and those that were only read or looked up."""
         return price_of_writing([_place_of(element) for element in self.elements()], evidence)
 
-    def concerns(self, element: str, fact: Fact) -> bool:
-        """Whether the fact is about something at or below this path; symlinks may lead there from anywhere."""
+    def elements_for(self, fact: Fact) -> Iterable[str]:
+        """Return the paths at or above what the fact is about; all, where a symlink may lead there from anywhere."""
         match fact.behaviour:
-            case PathUse(path=path, access=access, through=through):
-                return access in WRITING and (bool(through) or _is_within(path, element))
+            case PathUse(access=access) if access not in WRITING:
+                return ()
+            case PathUse(path=path, through=""):
+                return self._above(path)
+            case PathUse():
+                return self.elements()
             case PathPair(source=source, target=target):
-                return _is_within(source, element) or _is_within(target, element)
-        return False
+                return (*self._above(source), *self._above(target))
+        return ()
+
+    @functools.cached_property
+    def _by_place(self) -> dict[str, str]:
+        return {_place_of(element): element for element in self.elements()}
+
+    def _above(self, path: str) -> tuple[str, ...]:
+        places = self._by_place
+        found = [places[path]] if path in places else []
+        while path != "/":
+            path = parent_of(path)
+            if path in places:
+                found.append(places[path])
+        return tuple(found)
 
     def kept_because(self, element: str, evidence: Evidence) -> str:
         """Name the directories that the service would have to make after a boot."""
         paths = [entry.path for entry in self.entries if written(entry, type(self).__name__) == element]
         made = [made for path in paths for made in made_if_missing(evidence, path.replace("%%", "%"))]
         return f"the service makes {made[0]!a} if it is missing, and a boot removes it" if made else ""
-
-
-def _is_within(path: str, element: str) -> bool:
-    place = _place_of(element)
-    return path == place or is_below(path, place)
 
 
 @functools.cache

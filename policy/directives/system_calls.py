@@ -128,9 +128,9 @@ class SystemCallFilter(Directive):
         recorded = len(allowed & _recorded(evidence))
         return f"{len(allowed)} system calls are allowed, of which {recorded} were recorded"
 
-    def concerns(self, element: str, fact: Fact) -> bool:
-        """Whether the fact is this call."""
-        return isinstance(fact.behaviour, SystemCall) and fact.behaviour.name == element
+    def elements_for(self, fact: Fact) -> Iterable[str]:
+        """Return the call itself."""
+        return (fact.behaviour.name,) if isinstance(fact.behaviour, SystemCall) else ()
 
     def kept_because(self, element: str, evidence: Evidence) -> str:
         """Say which recorded call it stands beside."""

@@ -282,7 +282,12 @@ def _is_in_homes(fact: Fact) -> bool:
 
 def _may_be_temporary(fact: Fact) -> bool:
     use = fact.behaviour
-    return not isinstance(use, PathUse) or bool(use.through) or use.path.startswith(("/tmp", "/var/tmp"))
+    if isinstance(use, PathUse):
+        return bool(use.through) or use.path.startswith(_TEMPORARY)
+    return isinstance(use, PathPair) and (use.source.startswith(_TEMPORARY) or use.target.startswith(_TEMPORARY))
+
+
+_TEMPORARY = ("/tmp", "/var/tmp")
 
 
 def _happened(fact: Fact) -> bool:

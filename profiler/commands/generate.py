@@ -11,9 +11,8 @@ from policy.wording import advice_in_words
 from profiler import profile_file
 from profiler.generation import generate
 from profiler.level_option import level_option
-from profiler.options import quiet_option
+from profiler.options import force_option, quiet_option
 from profiler.run import pasteable
-from profiler.service_options import force_option
 from profiler.target import target, target_option, target_remarks
 
 

@@ -11,9 +11,9 @@ from profiler import profile_file, progress
 from profiler.errors import ExitCode, UsageError
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import recording_summary
-from profiler.options import quiet_option
+from profiler.options import force_option, quiet_option
 from profiler.record import Recorded, record_command, record_running, record_unit
-from profiler.service_options import duration_option, engine_option, force_option, workload_option
+from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
 
