@@ -18,9 +18,9 @@ from profiler.level_option import level_option
 from profiler.machine import Machine
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import denials_in_words, installation_advice, replay_summary, verdict_in_words
-from profiler.options import quiet_option
+from profiler.options import force_option, quiet_option
 from profiler.record import record_unit
-from profiler.service_options import duration_option, engine_option, force_option, workload_option
+from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
 from profiler.validate.validation import validate
