@@ -23,7 +23,12 @@ class EbpfWatch(Watch):
         self._assignment = assignment
         self._inherited: tuple[Fact, ...] = ()
         objects = MachineObjects(assignment.machine)
-        self._normaliser = KernelNormaliser(assignment.scope, objects, started=time.time())
+        self._normaliser = KernelNormaliser(
+            assignment.scope,
+            objects,
+            started=time.time(),
+            was_member=lambda process: self._recorder.was_member(process),
+        )
         self._recorder = EbpfRecorder(
             assignment.machine,
             self._normaliser.feed,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from policy.behaviour import FileKind
 from profiler.normalise.attribution import Scope
 from profiler.normalise.objects import ObjectView
@@ -54,8 +56,9 @@ class KernelOwnership(Ownership):
 class FollowedProcesses(ProcessTable):
     """The processes of the service: those that records came from, and those that are in its control group."""
 
-    def __init__(self, objects: ObjectView, scope: Scope) -> None:
+    def __init__(self, objects: ObjectView, scope: Scope, was_member: Callable[[int], bool]) -> None:
         super().__init__()
+        self._was_member = was_member
         self._objects = objects
         self._scope = scope
         self._leaders: set[int] = set()
@@ -69,7 +72,7 @@ class FollowedProcesses(ProcessTable):
         known = super().get(pid)
         if known is not None:
             return known
-        if pid not in self._leaders and not self.is_member(pid):
+        if pid not in self._leaders and not self._was_member(pid) and not self.is_member(pid):
             return None
         process = Process(pid, pid, 0, Standing.STUDIED)
         status = self._objects.process(pid)

@@ -6,15 +6,16 @@ and the phase. So each one is put in front of the handlers as one call of a proc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from policy.behaviour import OK, CapabilityUsed, Fact, Known, Phase, SignalSent, SystemCall
+from policy.behaviour import OK, Access, CapabilityUsed, Fact, Known, Phase, SignalSent, SystemCall
 from profiler.machine import Machine
 from profiler.normalise import executions, kernel_capabilities, kernel_words, namespaces, presence
 from profiler.normalise.attribution import ExecLines, Scope
 from profiler.normalise.credentials import ALL, NONE, Credentials, Ids, capabilities_in
 from profiler.normalise.kernel_ledger import CompleteSighting, FollowedProcesses, KernelOwnership
 from profiler.normalise.objects import ObjectView
+from profiler.normalise.path_uses import use
 from profiler.normalise.paths import PathResolver
 from profiler.normalise.processes import Directories, Process, Standing
 from profiler.normalise.recording import NEEDED_CALLS
@@ -32,6 +33,7 @@ NO_SYMBOLS = "where the kernel asked for capabilities is not visible: all that w
 
 _SOMEWHERE = 3  # any descriptor number that is not AT_FDCWD: what counts is its target
 _SOCKET = b"socket:[0]"  # the socket of the record at hand: each record brings all that is known of its own
+_MOVING = frozenset({"chdir", "chroot"})
 _CLONES = frozenset({"clone", "clone3"})
 _BY_DESCRIPTOR = b"/dev/fd/"  # how the kernel spells the program of execveat(fd, "") (fs/exec.c)
 
@@ -39,11 +41,22 @@ _BY_DESCRIPTOR = b"/dev/fd/"  # how the kernel spells the program of execveat(fd
 class KernelNormaliser:
     """Turns the records of one recording into facts. Grows with what is new only."""
 
-    def __init__(self, scope: Scope, objects: ObjectView, *, started: float, symbols: Symbols | None = None) -> None:
-        """Begin a recording of ``scope`` at ``started`` (seconds since the epoch)."""
+    def __init__(
+        self,
+        scope: Scope,
+        objects: ObjectView,
+        *,
+        started: float,
+        symbols: Symbols | None = None,
+        was_member: Callable[[int], bool] = lambda _pid: False,
+    ) -> None:
+        """Begin a recording of ``scope`` at ``started`` (seconds since the epoch).
+
+        ``was_member`` says of a process that may have ended whether it was recorded.
+        """
         self._scope = scope
         self._objects = objects
-        self._processes = FollowedProcesses(objects, scope)
+        self._processes = FollowedProcesses(objects, scope, was_member)
         paths = PathResolver(objects, self._processes)
         self._ownership = KernelOwnership(objects, paths, objects.baseline(), started)
         self._phase = Phase.START_UP
@@ -113,7 +126,9 @@ class KernelNormaliser:
         places = (*record.bases, record.found)
         root = next((place.root for place in places if place is not None), b"/")
         current = record.bases[0]
-        if current is not None and Mark.ABSOLUTE_0 in record.marks:
+        if record.call in _MOVING and not record.error and current is not None:
+            root, current = b"/", Place(b"/") if Mark.ABSOLUTE_0 in record.marks else current  # see _string
+        elif current is not None and Mark.ABSOLUTE_0 in record.marks:
             root, current = current.path, None  # absolute paths start from the root itself
         own = Process(
             record.pid,
@@ -172,7 +187,7 @@ class KernelNormaliser:
         descriptor = DESCRIPTORS[record.call]
         for which in (0, 1):
             if descriptor.string[which] >= 0 and descriptor.kind is Kind.PATHS:
-                values[descriptor.string[which]] = record.strings[which]
+                values[descriptor.string[which]] = _string(record, which)
             if descriptor.directory[which] >= 0:
                 values[descriptor.directory[which]] = _directory(record, which)
         return values
@@ -215,6 +230,14 @@ class KernelNormaliser:
         if Mark.FIRST in record.marks:
             self._begin_line(record, process, sighting)
         executions.executed(sighting)
+        if record.found is not None and self._is_gone(sighting):
+            # A script that names what runs in the end cannot be read any more, but the kernel has said what it is.
+            use(sighting, self._ledger.paths.at(process, record.found.path), Access.EXECUTE)
+
+    def _is_gone(self, sighting: CompleteSighting) -> bool:
+        place = executions.program_place(sighting)
+        viewers = self._ledger.paths.viewers(sighting.process)
+        return place is not None and not self._objects.header(place.real, viewers)
 
     def _begin_line(self, record: KernelRecord, process: Process, sighting: CompleteSighting) -> None:
         spelled = record.strings[0] or b""
@@ -243,6 +266,18 @@ class KernelNormaliser:
         target = "process-group" if record.arguments[0] else "own" if own else "other"
         sighting = CompleteSighting(self._ledger, process, self._call(record, ()))
         sighting.emit(SignalSent(target, Mark.FOREIGN in record.marks), OK)
+
+
+def _string(record: KernelRecord, which: int) -> bytes | None:
+    # When chdir() and chroot() have returned, the directory or the root that their path started from is another one:
+    # the one that they led to.
+    base = record.bases[which]
+    if record.call not in _MOVING or record.error or base is None:
+        return record.strings[which]
+    absolute = Mark.ABSOLUTE_0 in record.marks
+    if record.call == "chroot":
+        return base.path if absolute else record.strings[which]
+    return base.path.rstrip(b"/") + (record.strings[which] or b"") if absolute else base.path
 
 
 def _clone_flags(arguments: Sequence[Value]) -> frozenset[str]:

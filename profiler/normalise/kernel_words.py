@@ -58,17 +58,16 @@ _KEYCTL = dict(
 _IPC = {0o1000: "IPC_CREAT", 0o2000: "IPC_EXCL", 0o4000: "SHM_HUGETLB"}
 _TYPES = {1: "SOCK_STREAM", 2: "SOCK_DGRAM", 3: "SOCK_RAW", 4: "SOCK_RDM", 5: "SOCK_SEQPACKET", 6: "SOCK_DCCP"}
 _TYPES[10] = "SOCK_PACKET"
-_FAMILIES = {int(value): name for name, value in vars(socket).items() if name.startswith("AF_")}
-_FAMILIES |= {0: "AF_UNSPEC", 1: "AF_UNIX", 16: "AF_NETLINK", 15: "AF_KEY", 38: "AF_ALG", 40: "AF_VSOCK", 44: "AF_XDP", 45: "AF_MCTP"}
-_FAMILIES |= {
-    27: "AF_IB",
-    28: "AF_MPLS",
-    29: "AF_CAN",
-    31: "AF_BLUETOOTH",
-    41: "AF_KCM",
-    43: "AF_SMC",
-    42: "AF_QIPCRTR",
-}
+_FAMILIES = {
+    number: f"AF_{name}"
+    for number, name in enumerate(
+        """
+        UNSPEC UNIX INET AX25 IPX APPLETALK NETROM BRIDGE ATMPVC X25 INET6 ROSE DECnet NETBEUI SECURITY KEY NETLINK
+        PACKET ASH ECONET ATMSVC RDS SNA IRDA PPPOX WANPIPE LLC IB MPLS CAN TIPC BLUETOOTH IUCV RXRPC ISDN PHONET
+        IEEE802154 CAIF ALG NFC VSOCK KCM QIPCRTR SMC XDP MCTP
+        """.split()  # noqa: SIM905
+    )
+}  # linux/socket.h
 
 
 def _flags(value: int, names: Mapping[int, str]) -> Symbol:

@@ -173,6 +173,14 @@ struct {
 	__type(value, struct tracked);
 } tracked SEC(".maps");
 
+/* The numbers of the service's processes on the machine, also of those that have ended: user space asks whose it was. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, u8);
+} members SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CALLS);
@@ -273,10 +281,19 @@ static __always_inline u32 mount_namespace(struct task_struct *task)
 	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 }
 
+static __always_inline void note_member(u32 number)
+{
+	u8 present = 1;
+
+	if (number)
+		bpf_map_update_elem(&members, &number, &present, BPF_ANY);
+}
+
 /* What a process is where the recording of it begins. */
 static __always_inline void start_line(struct tracked *t, struct task_struct *task)
 {
 	t->leader = machine_number(BPF_CORE_READ(task, group_leader));
+	note_member(t->leader);
 	t->mounts = mount_namespace(task);
 	t->users = BPF_CORE_READ(task, cred, user_ns, level);
 	t->permitted = ~0ULL;
@@ -1232,6 +1249,8 @@ int BPF_PROG(on_new_task, struct task_struct *child, u64 flags)
 	number = child->pid;
 	if (bpf_map_update_elem(&tracked, &number, t, BPF_ANY))
 		lose(LOST_PROCESS);
+	if (number == (u32)child->tgid)
+		note_member(machine_number(child));
 	return 0;
 }
 

@@ -159,6 +159,11 @@ class EbpfRecorder:
         if self._control is not None:
             struct.pack_into("=I", self._control, 0, epoch)
 
+    def was_member(self, process: int) -> bool:
+        """Whether the process with this number on the machine is, or was, one of those that are recorded."""
+        bpf = self._object
+        return bpf is not None and bpf.look_up("members", struct.pack("=I", process), 1) is not None
+
     def wait(self) -> int:
         """Wait until the command has ended; return its status (negative: the signal). Raises ToolError if none ran."""
         if self._process is None:
@@ -167,7 +172,7 @@ class EbpfRecorder:
 
     def stop(self, *, raising: bool = True) -> None:
         """Detach, read what is left, count the losses. Raises whatever ``consume`` raised if ``raising``."""
-        bpf, self._object = self._object, None
+        bpf = self._object
         if bpf is None:
             return
         running = self._still_running(bpf) if self._command else 0
@@ -182,7 +187,7 @@ class EbpfRecorder:
         self._read_losses(bpf)
         if self._ring is not None:
             self._ring.close()
-        self._control = None
+        self._control = self._object = None
         bpf.close()
         if self._failure is not None and raising:
             raise self._failure

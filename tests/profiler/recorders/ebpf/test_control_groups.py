@@ -43,14 +43,14 @@ class Group:
         self.name = f"/unit-tailor-test-{secrets.token_hex(4)}"
         self.path = mount / self.name.strip("/")
 
-    def run(self, script: str, *, below: str = "", shell: str = "/bin/sh") -> None:
+    def run(self, script: str, *, below: str = "", program: str = "/bin/sh") -> None:
         """Run a shell script as systemd would: a child of PID 1 moves itself into the group, then executes the shell.
 
         Returns when it has ended.
         """
         place = self.path / below
         place.mkdir(parents=True, exist_ok=True)
-        words = [sys.executable, "-I", "-S", "-c", AS_SYSTEMD, str(place / "cgroup.procs"), shell, "-c", script]
+        words = [sys.executable, "-I", "-S", "-c", AS_SYSTEMD, str(place / "cgroup.procs"), program, "-c", script]
         completed = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=True)
         require(b"no child of PID 1" not in completed.stdout, "orphans do not become children of PID 1 here")
 
@@ -163,7 +163,7 @@ def test_the_executor_of_newer_systemd_is_not_the_unit(group: Group, tmp_path: P
     shutil.copy(os.path.realpath("/bin/sh"), executor)
     records: list[KernelRecord] = []
     with EbpfRecorder(Host(), records.append, group=group.name):
-        group.run("test -e /by-systemd; exec sh -c 'test -e /own'", shell=str(executor))
+        group.run("test -e /by-systemd; exec sh -c 'test -e /own'", program=str(executor))
     assert b"/own" in _looked_up(records)
     assert b"/by-systemd" not in _looked_up(records)
 
