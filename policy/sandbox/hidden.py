@@ -71,8 +71,10 @@ def _cover_itself(use: PathUse, outcome: str, looker: Looker) -> str:
     not; a fact does not tell them apart, so both count as refused."""
     if use.access is Access.METADATA:
         return EROFS
-    if use.access in {Access.EXECUTE, Access.MAP_EXECUTE} or not looker.overrides_permissions:
+    if use.access is Access.EXECUTE or not looker.overrides_permissions:
         return "EACCES"
+    if use.access is Access.MAP_EXECUTE:
+        return "EPERM"  # it can be opened, but its mount has no execution
     if use.access is Access.CONNECT:
         return "ECONNREFUSED"
     if use.access is Access.READ or use.kind in {FileKind.CHARACTER, FileKind.BLOCK}:
@@ -99,6 +101,8 @@ def _temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) ->
         readable = entry.permissions & 0o005 and use.access in {Access.READ, Access.LOOKUP}
         if outcome == "EACCES" and readable:
             return OK
+        if not looker.is_root and entry.permissions & 0o004 == 0 and use.access is Access.READ:
+            return "EACCES"
         return _fresh_top(use, outcome, looker, writable=not entry.refuses_writes)
     if not looker.is_root and entry.permissions & 0o005 == 0:
         return "EACCES"

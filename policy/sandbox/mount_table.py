@@ -166,7 +166,10 @@ class MountTable:
         outcome = fact.outcome
         if outcome == "ENOENT" and entry.ignore_missing and use.path == entry.path:
             return None  # the path was missing when this was recorded, and so is the mount
-        if entry.mode in HIDING:
+        closed = self._closed_above(use.path) if fact.user != 0 else None
+        if closed is not None and outcome not in BEFORE_LOOKUP:
+            entry, outcome = closed, "EACCES"
+        elif entry.mode in HIDING:
             outcome = hidden_outcome(entry, use, outcome, self._looker(fact))
         if entry.refuses_writes and (entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP):
             outcome = read_only_outcome(use, outcome)
@@ -176,6 +179,11 @@ class MountTable:
         if outcome != fact.outcome:
             return self._blame(fact, self._merged_into(entry, at), outcome)
         return self._judge_execution(fact, use)
+
+    def _closed_above(self, path: str) -> MountEntry | None:
+        """Return a fresh file system above a path whose top directory nobody but root can walk through."""
+        entries = (self.mounts.get(ancestor) for ancestor in _ancestors(path) if ancestor != path)
+        return next((one for one in entries if one and one.mode is Mode.TEMPORARY and not one.permissions & 1), None)
 
     def _judge_link(self, fact: Fact, use: PathUse) -> Denial | None:
         """The symlink through which a path was reached must be visible as well."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from policy.behaviour import (
     OK,
     UNKNOWN,
+    Access,
     CapabilityUsed,
     Fact,
     IpcUsed,
@@ -20,6 +21,7 @@ from policy.behaviour import (
 from policy.sandbox.addresses import is_loopback
 from policy.sandbox.capabilities import REFUSALS, refusal
 from policy.sandbox.denial import Denial
+from policy.sandbox.hidden import FEWER
 
 Blamed = tuple[str, str]
 """A directive and its setting."""
@@ -69,6 +71,8 @@ class PrivateNamespaces:
                 return "ENODEV", "it sees only the loopback interface of a network of its own"
             case SocketAddress() as address:
                 return self._address_answer(address, fact)
+            case PathUse(path="/sys/class/net", access=Access.READ) if fact.outcome == OK:
+                return FEWER, "a network of its own has other interfaces"
             case PathUse(path=path) if path.startswith("/sys/class/net/") and fact.outcome == OK:
                 return "ENOENT", "a network of its own has other interfaces"
         return "", ""

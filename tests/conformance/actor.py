@@ -76,6 +76,12 @@ def unix(verb: str, path: str, kind: int = socket.SOCK_STREAM) -> None:
         getattr(end, verb)("\0" + path[1:] if path.startswith("@") else path)
 
 
+def abstract_bound(name: str) -> str:
+    """Bind an abstract socket; the answer is the network namespace in which that happened."""
+    unix("bind", name)
+    return str(os.stat("/proc/self/ns/net").st_ino)
+
+
 def internet(verb: str, family: int, kind: int, address: str, port: int) -> str:
     """Bind, connect or send; the answer is the network namespace in which that happened."""
     with socket.socket(family, kind) as end:
@@ -127,7 +133,10 @@ def mapped(path: str) -> None:
     """Map a file executable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        mmap.mmap(descriptor, 1, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC).close()
+        LIBC.mmap.restype = ctypes.c_void_p
+        address = LIBC.mmap(None, ctypes.c_size_t(4096), 5, mmap.MAP_PRIVATE, descriptor, ctypes.c_long(0))
+        if address == ctypes.c_void_p(-1).value:
+            raise OSError(ctypes.get_errno(), "mmap")
     finally:
         os.close(descriptor)
 
@@ -144,7 +153,7 @@ def protected(first: int, second: int) -> None:
 
 def shared_memory(flags: int) -> None:
     """Attach a new segment of SysV shared memory."""
-    identifier = check(LIBC.shmget(0, ctypes.c_size_t(4096), 0o1600))
+    identifier = check(LIBC.shmget(0, ctypes.c_size_t(4096), 0o1700))
     LIBC.shmat.restype = ctypes.c_void_p
     address = LIBC.shmat(identifier, None, flags)
     number = ctypes.get_errno()
@@ -227,6 +236,10 @@ def special_mode(name: str, path: str, mode: int) -> None:
     result = check(LIBC.syscall(ctypes.c_long(number), *rest))
     if name in {"open", "openat", "creat"}:
         os.close(result)
+    if name.startswith("mkdir"):
+        os.rmdir(path)
+    elif name not in {"chmod", "fchmodat"}:
+        os.unlink(path)
 
 
 def flagged(path: str) -> None:
@@ -280,7 +293,7 @@ def leased(path: str) -> None:
 def map_files() -> str:
     """Follow a link in /proc/self/map_files."""
     name = sorted(os.listdir("/proc/self/map_files"))[0]
-    return str(bool(os.readlink(f"/proc/self/map_files/{name}")))
+    return str(os.stat(f"/proc/self/map_files/{name}").st_size > 0)
 
 
 def scheduled(policy: int, priority: int) -> None:
@@ -337,18 +350,13 @@ def file_made(kind: str, path: str) -> None:
 def used_after_making(path: str, verb: str) -> Answer:
     """Make a file, then use it."""
     file_made("regular", path)
-    return VERBS[verb](path)
+    result: Answer = VERBS[verb](path)
+    return result
 
 
 def exchanged(source: str, target: str) -> None:
     """Exchange two names."""
     check(LIBC.syscall(ctypes.c_long(316), -100, os.fsencode(source), -100, os.fsencode(target), 2))
-
-
-def process_memory(process: int) -> None:
-    """Read nothing from the memory of another process, which is checked all the same."""
-    vector = struct.pack("=QQ", 0, 0)
-    check(LIBC.syscall(ctypes.c_long(310), process, vector, 1, vector, 1, 0))
 
 
 def node(path: str, kind: int, major: int, minor: int) -> None:
@@ -387,7 +395,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "map": mapped,
     "connect": lambda path: unix("connect", path),
     "bind": lambda path: unix("bind", path),
-    "bind-abstract": lambda path: unix("bind", path) or str(os.stat("/proc/self/ns/net").st_ino),
+    "bind-abstract": abstract_bound,
     "rename": os.rename,
     "exchange": exchanged,
     "link": os.link,
@@ -422,7 +430,6 @@ VERBS: dict[str, Callable[..., Any]] = {
     "keyctl": keyed,
     "segment": segment,
     "kill": os.kill,
-    "process-memory": process_memory,
     "setuid": os.setuid,
     "setgid": os.setgid,
     "setgroups": os.setgroups,

@@ -10,11 +10,14 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from policy.behaviour import (
+    Access,
     CapabilityUsed,
     ClockUsed,
+    FileKind,
     KeyringUsed,
     MemoryMapped,
     NamespaceUsed,
+    PathUse,
     PersonalityChanged,
     SchedulingSet,
     SocketOpened,
@@ -97,6 +100,31 @@ ARGUMENTS: Mapping[str, tuple[int, ...]] = {
     "msgget": (BAD, 0),
 }
 
+NEEDS: Mapping[str, str] = {
+    "acct": "CAP_SYS_PACCT",
+    "delete_module": "CAP_SYS_MODULE",
+    "fanotify_init": "CAP_SYS_ADMIN",
+    "finit_module": "CAP_SYS_MODULE",
+    "fsmount": "CAP_SYS_ADMIN",
+    "fsopen": "CAP_SYS_ADMIN",
+    "fspick": "CAP_SYS_ADMIN",
+    "init_module": "CAP_SYS_MODULE",
+    "move_mount": "CAP_SYS_ADMIN",
+    "pivot_root": "CAP_SYS_ADMIN",
+    "setdomainname": "CAP_SYS_ADMIN",
+    "setgroups": "CAP_SETGID",
+    "sethostname": "CAP_SYS_ADMIN",
+    "swapoff": "CAP_SYS_ADMIN",
+    "swapon": "CAP_SYS_ADMIN",
+    "syslog": "CAP_SYSLOG",
+    "kexec_file_load": "CAP_SYS_BOOT",
+    "kexec_load": "CAP_SYS_BOOT",
+    "landlock_restrict_self": "CAP_SYS_ADMIN",
+    "reboot": "CAP_SYS_BOOT",
+    "vhangup": "CAP_SYS_TTY_CONFIG",
+}
+"""Calls that ask for a capability before they look at their arguments, so that root's use of it is a fact."""
+
 APART = frozenset({"fork", "setsid", "setpgid", "vhangup", "set_tid_address", "close_range", "umask", "brk", "alarm"})
 
 SOCKET_TYPES = {"SOCK_STREAM": socket.SOCK_STREAM, "SOCK_DGRAM": socket.SOCK_DGRAM, "SOCK_RAW": socket.SOCK_RAW}
@@ -142,8 +170,10 @@ def system_call_probes(numbers: Mapping[str, int]) -> Iterator[Probe]:
     for name, number in sorted(numbers.items()):
         if name not in NOT_CALLED:
             action = ("call", number, *ARGUMENTS.get(name, (BAD,) * 6))
-            yield Probe(f"system call {name}", (SystemCall(name),), action, apart=name in APART, raw=True)
-    yield Probe("32-bit getpid", (SystemCall("getpid", "x86"),), ("foreign",), apart=True, raw=True)
+            needed = (CapabilityUsed(NEEDS[name], name),) if name in NEEDS else ()
+            yield Probe(f"system call {name}", (SystemCall(name), *needed), action, apart=name in APART, raw=True)
+    foreign = (MemoryMapped("mmap-write-execute"), SystemCall("getpid", "x86"))
+    yield Probe("32-bit getpid", foreign, ("foreign",), apart=True, raw=True)
 
 
 def argument_probes(user: int) -> Iterator[Probe]:
@@ -154,8 +184,8 @@ def argument_probes(user: int) -> Iterator[Probe]:
     yield from _modes(user)
     yield from _scheduling(user)
     for value in (0, 0x0040000, 0x0000008, 0xFFFFFFFF):
-        facts = (SystemCall("personality"), PersonalityChanged(value))
-        yield Probe(f"personality {value:#x}", facts, ("personality", value), apart=True, raw=True)
+        asked = (SystemCall("personality"), PersonalityChanged(value))
+        yield Probe(f"personality {value:#x}", asked, ("personality", value), apart=True, raw=True)
     for operation, name in ((6, "describe"), (11, "read"), (1, "join")):
         facts = (SystemCall("keyctl"), KeyringUsed("keyctl", name))
         yield Probe(f"keyctl {name}", facts, ("keyctl", operation), apart=True, raw=True)
@@ -164,10 +194,11 @@ def argument_probes(user: int) -> Iterator[Probe]:
 def _sockets() -> Iterator[Probe]:
     for family, number in FAMILIES.items():
         for kind, value in SOCKET_TYPES.items():
-            action = ("socket", number, value, 1 if kind == "SOCK_RAW" and family in {"AF_INET", "AF_INET6"} else 0)
-            needs_raw = family == "AF_PACKET" or (kind == "SOCK_RAW" and family in {"AF_INET", "AF_INET6"})
+            is_raw = kind == "SOCK_RAW" and family in {"AF_INET", "AF_INET6"}
+            action: tuple[object, ...] = ("socket", number, int(value), int(is_raw))
+            needs_raw = is_raw or family in {"AF_PACKET", "AF_XDP"}
             needed = (CapabilityUsed("CAP_NET_RAW", f"socket {family}"),) if needs_raw else ()
-            facts = (SystemCall("socket"), SocketOpened(family, kind, int(str(action[3]))), *needed)
+            facts = (SystemCall("socket"), SocketOpened(family, kind, int(is_raw)), *needed)
             if family == "AF_NETLINK" and kind == "SOCK_RAW":
                 action = ("interfaces",)
             yield Probe(f"socket {family} {kind}", facts, action, raw=family != "AF_NETLINK")
@@ -195,7 +226,8 @@ def _namespaces() -> Iterator[Probe]:
         yield Probe(f"clone3 {kind}", facts, ("clone3", flag), apart=True, raw=True)
         if kind != "user":
             facts = (SystemCall("setns"), NamespaceUsed("setns", (kind,)), *needed)
-            yield Probe(f"setns {kind}", facts, ("setns", kind, flag), apart=True)
+            also = (CapabilityUsed("CAP_SYS_CHROOT", "setns"),) if kind == "mnt" else ()
+            yield Probe(f"setns {kind}", (*facts, *also), ("setns", kind, flag), apart=True)
     needed = (CapabilityUsed("CAP_SYS_ADMIN", "namespace time"),)
     facts = (SystemCall("unshare"), NamespaceUsed("unshare", ("time",)), *needed)
     yield Probe("unshare time", facts, ("unshare", TIME), apart=True, raw=True)
@@ -213,14 +245,22 @@ def _modes(user: int) -> Iterator[Probe]:
         "creat",
     ):
         for mode in (0o755, 0o4755, 0o2755, 0o1755):
-            facts: tuple[SystemCall | SpecialModeSet, ...] = (SystemCall(call),)
-            if mode & 0o6000:
-                facts = (*facts, SpecialModeSet(call, mode))
-            yield Probe(f"{call} {mode:o}", facts, ("mode", call, f"{root}/mode-{call}", mode), apart=True)
+            path = f"{root}/mode-{call}"
+            use = PathUse(path, Access.METADATA if "chmod" in call else Access.CREATE, FileKind.REGULAR)
+            special = (SpecialModeSet(call, mode),) if mode & 0o6000 else ()
+            facts = (SystemCall(call), *special, use)
+            yield Probe(f"{call} {mode:o}", facts, ("mode", call, path, mode), apart=True)
 
 
 def _scheduling(user: int) -> Iterator[Probe]:
-    policies = {"SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_IDLE": 5, "SCHED_DEADLINE": 6}
+    policies = {
+        "SCHED_OTHER": 0,
+        "SCHED_FIFO": 1,
+        "SCHED_RR": 2,
+        "SCHED_BATCH": 3,
+        "SCHED_IDLE": 5,
+        "SCHED_DEADLINE": 6,
+    }
     for name, number in policies.items():
         real_time = name in {"SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE"}
         needed = (CapabilityUsed("CAP_SYS_NICE", name),) if real_time else ()
@@ -239,7 +279,9 @@ def _scheduling(user: int) -> Iterator[Probe]:
 def clock_probes() -> Iterator[Probe]:
     """Yield the probes of clocks; the numbers are of x86-64, the clocks of linux/time.h."""
     zero = "00" * 208
-    yield Probe("adjtimex reading", (SystemCall("adjtimex"), ClockUsed("adjtimex")), ("memory", 159, zero, "*"), raw=True)
+    yield Probe(
+        "adjtimex reading", (SystemCall("adjtimex"), ClockUsed("adjtimex")), ("memory", 159, zero, "*"), raw=True
+    )
     facts = (SystemCall("clock_adjtime"), ClockUsed("clock_adjtime", "CLOCK_REALTIME"))
     yield Probe("clock_adjtime reading", facts, ("memory", 305, zero, 0, "*"), raw=True)
     setting = "0040" + "00" * 206  # ADJ_TICK to 0: the capability is asked for before the value is looked at

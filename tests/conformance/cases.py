@@ -17,17 +17,31 @@ from tests.conformance.tree import PLACES
 
 @dataclass(frozen=True)
 class Case:
-    """Settings to try, under the directive that they are about. ``raw``: only probes that make no other calls."""
+    """Settings to try, under the directive that they are about.
+
+    ``raw``: only probes that make no other calls; ``only_paths``: only those of the file system.
+    """
 
     directive: str
     settings: tuple[Assignment, ...]
     raw: bool = False
+    only_paths: bool = False
+
+    @property
+    def about_paths(self) -> bool:
+        """Whether a directive is among the settings that mounts something."""
+        return any(name.endswith("Paths") or name in MOUNTING for name, _ in self.settings)
 
     @property
     def label(self) -> str:
         """The settings in one line."""
         return " ".join(f"{name}={value}" for name, value in self.settings)
 
+
+MOUNTING = frozenset(
+    {"ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "TemporaryFileSystem", "PrivateMounts"}
+    | {"ProtectKernelTunables", "ProtectProc", "UMask", "PrivateUsers"}
+)
 
 P = "/srv/probe"
 
@@ -146,8 +160,11 @@ SAMPLES: Mapping[str, Sequence[Sequence[Assignment]]] = {
     "RestrictNetworkInterfaces": [
         [("RestrictNetworkInterfaces", value)] for value in ("lo", "~lo", "eth0", "~eth0", "lo eth0")
     ],
-    "UMask": [[("UMask", "0077")], [("UMask", "0777")]],
-    "AmbientCapabilities": [[("AmbientCapabilities", "CAP_NET_RAW")], [("AmbientCapabilities", "CAP_SYS_ADMIN CAP_CHOWN")]],
+    "UMask": [[("UMask", "0077")], [("UMask", "0022")]],
+    "AmbientCapabilities": [
+        [("AmbientCapabilities", "CAP_NET_RAW")],
+        [("AmbientCapabilities", "CAP_SYS_ADMIN CAP_CHOWN")],
+    ],
     "SystemCallErrorNumber": [
         [("SystemCallFilter", "~uname sysinfo"), ("SystemCallErrorNumber", value)]
         for value in ("EPERM", "EACCES", "ENOSYS", "38", "kill")
@@ -193,6 +210,9 @@ def _generated(name: str, host: HostFacts) -> Iterator[Case]:
             yield from (Case(name, ((name, value),), raw=False) for value in values)
         case "SystemCallFilter":
             yield from _filters(host)
+        case _ if name not in SAMPLES and not issubclass(all_directives()[name], Choice):
+            # A list that nobody has written samples for: what it says it must deny.
+            yield from (Case(name, ((name, value),)) for value in all_directives()[name].denied_examples)
 
 
 def _filters(host: HostFacts) -> Iterator[Case]:
@@ -221,7 +241,7 @@ def combinations(number: int, seed: int) -> Iterator[Case]:
     """Yield random combinations of the directives about paths: the same ones for the same seed."""
     dice = random.Random(seed)
     for _ in range(number):
-        yield Case("combinations of paths", tuple(_combination(dice)))
+        yield Case("combinations of paths", tuple(_combination(dice)), only_paths=True)
 
 
 def _combination(dice: random.Random) -> Iterator[Assignment]:
@@ -261,4 +281,6 @@ def _path(dice: random.Random) -> str:
         return parent if parent not in {"/usr/share", "/run", "/etc", "/var/lib"} else place
     if choice < 0.6:
         return place
-    return place + dice.choice(("/inner", "/own", "/own/inner", "/file", "/own/file", "/empty", "/own/empty", "/inner/file"))
+    return place + dice.choice(
+        ("/inner", "/own", "/own/inner", "/file", "/own/file", "/empty", "/own/empty", "/inner/file")
+    )

@@ -22,7 +22,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SCRIPT = "/usr/share/debootstrap/scripts/sid"
 """Debian 12's debootstrap has no script of forky's name, but all suites since trixie use that of sid."""
 
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "strace", "libcap2-bin")
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "strace", "libbpf1")
 PATIENCE = 1800.0
 FORMAT = "unit-tailor image 1"
 

@@ -45,6 +45,7 @@ class Run:
     results: dict[str, Result] = field(default_factory=dict)
     failure: str = ""
     traces: frozenset[str] = frozenset()
+    unit: str = ""
 
 
 class Laboratory:
@@ -83,13 +84,15 @@ class Laboratory:
         self.machine.path(f"{PROGRAMS}/actions.json").write_text(json.dumps(actions), encoding="utf-8")
         unit = self.machine.path(f"/run/systemd/system/{name}")
         unit.write_text(_unit(settings, user), encoding="utf-8")
+        for old in ("output", "errors"):
+            self.machine.path(f"{RESULTS}/{old}").unlink(missing_ok=True)
         self.machine.run(["systemctl", "daemon-reload"])
         self.machine.run(["systemctl", "start", name], check=False, timeout=120)
         run = self._read(probes)
+        run.unit = name
         if not run.results:
             shown = self.machine.run(["systemctl", "show", "-pResult,ExecMainStatus,ExecMainCode", name]).stdout.split()
-            said = self.machine.path(f"{RESULTS}/errors").read_text(encoding="utf-8", errors="replace").split("\n")
-            run.failure = " ".join((*shown, *said[-3:]))
+            run.failure = " ".join((*shown, *self._said("errors").split("\n")[-3:]))
         run.traces = frozenset(probe.name for probe in probes if probe.trace and self._left(probe.trace))
         self._clean_up(name, unit)
         return run
@@ -97,10 +100,13 @@ class Laboratory:
     def _left(self, path: str) -> bool:
         return os.path.lexists(self.tree.inside(path))
 
+    def _said(self, name: str) -> str:
+        path = self.machine.path(f"{RESULTS}/{name}")
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
     def _read(self, probes: Sequence[Probe]) -> Run:
         run = Run()
-        lines = self.machine.path(f"{RESULTS}/output").read_text(encoding="utf-8").splitlines()
-        for line in lines:
+        for line in self._said("output").splitlines():
             number, outcome, answer = json.loads(line)
             run.results[probes[number].name] = (outcome, answer)
         return run
@@ -161,6 +167,7 @@ def _unit(settings: Sequence[Assignment], user: int) -> str:
     lines = [
         "[Service]",
         "Type=oneshot",
+        f"StandardInput=file:{PROGRAMS}/actor.py",  # the default, /dev/null, may be forbidden
         f"StandardOutput=truncate:{RESULTS}/output",
         f"StandardError=truncate:{RESULTS}/errors",
         f"ExecStart=/usr/bin/python3 -I -B {PROGRAMS}/actor.py {PROGRAMS}/actions.json",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 
-from policy.behaviour import Access, CapabilityUsed, FileKind, Mounted, PathPair, PathUse
+from policy.behaviour import Access, CapabilityUsed, FileKind, Mounted, NamespaceUsed, PathPair, PathUse, SocketOpened
 from tests.conformance.probe_kind import Probe
 from tests.conformance.tree import DEVICES, PLACES, roots
 
@@ -75,9 +76,6 @@ USES = (
     ("execute", "tool", R),
     ("map", "tool", R),
     ("map", "file", R),
-    ("make regular", "file", R),
-    ("make directory", "inner", D),
-    ("bind", "socket", S),
     ("rmdir", "inner", D),
     ("truncate", "second", R),
     ("make regular", "new", R),
@@ -92,6 +90,9 @@ USES = (
     ("rmdir", "empty", D),
     ("rmdir", "inner/empty", D),
 )
+
+TAKEN = (("make regular", "file", R), ("make directory", "inner", D), ("bind", "socket", S))
+"""Names that exist: where they are hidden, they can be made, so these come last of all."""
 
 PAIRS = (
     ("link", "linked", "new-link"),
@@ -120,14 +121,8 @@ def tree_probes(user: int) -> Iterator[Probe]:
     for place in (*PLACES, "/dev/shm/probe"):
         root = roots(place, user)
         for verb, name, kind in USES:
-            word, _, made = verb.partition(" ")
-            if name == "tool" and place == "/dev/shm/probe":
-                continue
-            path = f"{place}/tool" if name == "tool" else f"{root}/{name}".rstrip("/")
-            action = (word, made, path) if made else (word, path)
-            trace = path if word in {"make", "bind"} else ""
-            use = PathUse(path, ACCESS_OF[word], kind)
-            yield Probe(f"{verb} {path}", (use,), action, trace=trace)
+            if name != "tool" or place != "/dev/shm/probe":
+                yield _use(verb, f"{place}/tool" if name == "tool" else f"{root}/{name}".rstrip("/"), kind)
         for verb in ("read", "write", "unlink"):
             path = f"{root}/made"
             uses = (PathUse(path, Access.CREATE, R), PathUse(path, ACCESS_OF[verb], R, created_by_service=True))
@@ -135,11 +130,23 @@ def tree_probes(user: int) -> Iterator[Probe]:
             yield Probe(f"unlink {path}, to clean up after {verb}", (), ("unlink", path))
         for verb, source, target in PAIRS:
             yield _pair(verb, f"{root}/{source}", f"{root}/{target}", replaced=target in {"replaced", "linked"})
+        for verb, name, kind in TAKEN:
+            yield _use(verb, f"{root}/{name}", kind)
+
+
+def _use(verb: str, path: str, kind: FileKind) -> Probe:
+    word, _, made = verb.partition(" ")
+    end = (SocketOpened("AF_UNIX", "SOCK_STREAM"),) if word in {"connect", "bind"} else ()
+    use = PathUse(path, ACCESS_OF[word], kind)
+    trace = path if word in {"make", "bind"} else ""
+    return Probe(f"{verb} {path}", (*end, use), (word, made, path) if made else (word, path), trace=trace)
 
 
 def _pair(verb: str, source: str, target: str, *, replaced: bool = False) -> Probe:
     pair = PathPair(verb, source, target, replaced)
-    facts = (pair,)
+    first = PathUse(source, Access.LOOKUP if verb == "link" else Access.DELETE, R)
+    second = PathUse(target, Access.DELETE if verb == "exchange" else Access.CREATE, R)
+    facts = (pair, first) if source.endswith("/missing") else (pair, first, second)
     return Probe(f"{verb} {source} {target}", facts, (verb, source, target))
 
 
@@ -154,12 +161,16 @@ def crossing_probes(user: int) -> Iterator[Probe]:
 def _plain(verb: str, path: str, kind: FileKind, *, seen_as: str = "", device: str = "", through: str = "") -> Probe:
     use = PathUse(seen_as or path, ACCESS_OF[verb.split()[0]], kind, device=device, through=through)
     word, _, made = verb.partition(" ")
-    return Probe(f"{verb} {through or path}", (use,), (word, made, path) if made else (word, through or path))
+    needed = (CapabilityUsed("CAP_SYSLOG", "kmsg"),) if device == "1:11" and word.startswith("read") else ()
+    action = (word, made, path) if made else (word, through or path)
+    return Probe(f"{verb} {through or path}", (use, *needed), action, varies=path in VARYING)
 
 
 def system_probes(peers: dict[str, int]) -> Iterator[Probe]:
     """Yield probes of /proc, /sys, /dev and of well-known files; ``peers`` are processes of root and of the tester."""
     yield from (_plain(verb, path, kind) for verb, path, kind in SYSTEM_USES)
+    yield Probe("unlink /home/probe-made, to clean up", (), ("unlink", "/home/probe-made"))
+    yield Probe("unlink /tmp/probe-made, to clean up", (), ("unlink", "/tmp/probe-made"))
     for owner, process in peers.items():
         for verb, name, kind in (
             ("lookup", "", D),
@@ -168,24 +179,33 @@ def system_probes(peers: dict[str, int]) -> Iterator[Probe]:
             ("lookup", "/missing", FileKind.UNKNOWN),
         ):
             probe = _plain(verb, f"/proc/{process}{name}", kind, seen_as=f"/proc/other{name}")
-            yield Probe(f"{verb} /proc/OTHER{name} of {owner}", probe.behaviours, probe.action)
+            varies = name == "/status"
+            yield Probe(f"{verb} /proc/OTHER{name} of {owner}", probe.behaviours, probe.action, varies=varies)
     yield _plain("read", "/proc/self/mounts", R, through="/proc/mounts")
     yield _plain("read", "/run/probe/file", R, through="/var/run/probe/file")
     yield _plain("write", "/run/probe/file", R, through="/var/run/probe/file")
     yield _plain("read", "/srv/probe/file", R, through="/srv/probe/symlink")
-    for name, (kind, major, minor) in DEVICES.items():
+    for name, (file_type, major, minor) in DEVICES.items():
         for verb in ("lookup", "read", "write", "read-write", "access"):
-            file_kind = C if kind == 0o020000 else B
+            file_kind = C if file_type == stat.S_IFCHR else B
             yield _plain(verb, f"/dev/{name}", file_kind, device=f"{major}:{minor}")
     for name, device in PSEUDO_DEVICES.items():
         for verb in ("lookup", "read", "write", "read-write", "access"):
             yield _plain(verb, f"/dev/{name}", C, device=device)
     for call, own in (("mount", False), ("mount", True), ("umount2", False)):
         target = f"/var/lib/probe/{'mounted-own' if own else 'mounted'}"
-        facts = (CapabilityUsed("CAP_SYS_ADMIN", call), Mounted(call, target, own))
+        left = (NamespaceUsed("unshare", ("mnt",)),) if own else ()
+        where = PathUse(target, Access.LOOKUP, D)
+        facts = (*left, where, CapabilityUsed("CAP_SYS_ADMIN", call), Mounted(call, target, own))
         name = f"{call} {target}{', in a namespace of its own' if own else ''}"
         yield Probe(name, facts, ("mount", call, target, own), apart=True, user="root")
 
+
+VARYING = frozenset(
+    {"/proc", "/proc/self/status", "/proc/self/mountinfo", "/proc/self/mounts", "/proc/cgroups", "/proc/kallsyms"}
+    | {"/proc/kmsg", "/tmp", "/var/tmp"}
+)
+"""What differs from one process, or one unit, to the next."""
 
 PSEUDO_DEVICES = {
     "null": "1:3",
@@ -260,9 +280,7 @@ SYSTEM_USES = (
     ("lookup", "/root/missing", FileKind.UNKNOWN),
     ("lookup", "/tmp/missing", FileKind.UNKNOWN),
     ("make regular", "/home/probe-made", R),
-    ("unlink", "/home/probe-made", R),
     ("make regular", "/tmp/probe-made", R),
-    ("unlink", "/tmp/probe-made", R),
     ("lookup", "/", D),
     ("make directory", "/probe-made", D),
     ("rmdir", "/probe-made", D),

@@ -49,13 +49,13 @@ def main() -> None:
     print("ready", flush=True)
     while True:
         for event, _ in selector.select():
-            end = event.fileobj
-            assert isinstance(end, socket.socket)
+            visited = event.fileobj
+            assert isinstance(visited, socket.socket)
             try:
-                if end.type == socket.SOCK_STREAM:
-                    end.accept()[0].close()
+                if visited.type == socket.SOCK_STREAM:
+                    visited.accept()[0].close()
                 else:
-                    end.recv(4096)
+                    visited.recv(4096)
             except OSError:
                 continue
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from policy.behaviour import Access, Behaviour, DeviceNodeMade, Fact, FileKind, PathPair, PathUse
 from policy.host_facts import HostFacts
-from policy.sandbox.hidden import EMPTY, LOST
-from policy.sandbox.process_files import FEWER
+from policy.sandbox.hidden import EMPTY, FEWER, LOST
 from policy.settings import Assignment, build_sandbox, parse_settings
 from policy.unit_settings import UnitSettings
 from profiler.machine import Machine

@@ -35,11 +35,7 @@ CONSUMED_FILES = ("victim", "moved", "crossing", "replaced", "replacing", "inner
 CONSUMED_DIRECTORIES = ("empty", "inner/empty")
 MADE = ("new", "new-directory", "new-symlink", "new-fifo", "new-socket", "new-link", "made", "arrived", "crossed")
 MADE_BELOW = tuple(f"inner/{name}" for name in ("new", "new-directory", "moved-in", "new-link", "arrived"))
-MODES = tuple(
-    f"mode-{name}"
-    for name in ("chmod", "fchmod", "fchmodat", "fchmodat2", "mkdir", "mkdirat", "mknod", "mknodat")
-    + ("open", "openat", "creat")
-)
+MODES = ("mode-chmod", "mode-fchmod", "mode-fchmodat", "mode-fchmodat2")
 DEVICES = {
     "probe-null": (stat.S_IFCHR, 1, 3),
     "probe-fuse": (stat.S_IFCHR, 10, 229),
@@ -71,18 +67,21 @@ class Tree:
             _directory(directory / "inner", owner)
             for name in (*KEPT, *CONSUMED_FILES):
                 mode = 0o600 if name == "secret" else 0o644
-                _file(directory / name, owner, mode, b"content of " + os.fsencode(str(directory / name)[-30:]))
+                _file(directory / name, owner, mode, b"content of " + os.fsencode(self._name(directory / name)))
             for name in CONSUMED_DIRECTORIES:
                 _directory(directory / name, owner)
             for name in (*MADE, *MADE_BELOW):
                 _gone(directory / name)
             _special(directory, owner)
         for name, (kind, major, minor) in DEVICES.items():
-            place = self.inside(f"/dev/{name}")
-            if not place.exists():
-                os.mknod(place, kind | 0o666, os.makedev(major, minor))
-                place.chmod(0o666)
+            node = self.inside(f"/dev/{name}")
+            if not node.exists():
+                os.mknod(node, kind | 0o666, os.makedev(major, minor))
+                node.chmod(0o666)
         self._privileged()
+
+    def _name(self, place: Path) -> str:
+        return str(place.relative_to(self.root))
 
     def _directories(self) -> Iterator[tuple[Path, int]]:
         for place in PLACES:
@@ -98,11 +97,8 @@ class Tree:
             for directory in (base, base / OWN):
                 place = directory / name
                 owner = 0 if directory == base else TESTER
-                if name in {"mode-chmod", "mode-fchmod", "mode-fchmodat", "mode-fchmodat2"}:
-                    _file(place, owner, 0o644, b"x")
-                    place.chmod(0o644)
-                else:
-                    _gone(place)
+                _file(place, owner, 0o644, b"x")
+                place.chmod(0o644)
         for name in ("foreign", "foreign-mode"):
             _file(base / name, TESTER, 0o600, b"foreign")
             (base / name).chmod(0o600)
@@ -113,8 +109,8 @@ class Tree:
         os.chown(base / "chowned", 0, 0)
         for name in ("node-character", "node-block"):
             _gone(base / name)
-        for place in PLACES:
-            _program(self.inside("/usr/bin/true"), self.inside(place) / "tool", 0o755)
+        for top in PLACES:
+            _program(self.inside("/usr/bin/true"), self.inside(top) / "tool", 0o755)
         _program(self.inside("/usr/bin/id"), base / "set-uid", 0o4755)
         _program(self.inside("/usr/bin/cat"), base / "capable", 0o755)
         if "security.capability" not in os.listxattr(base / "capable"):

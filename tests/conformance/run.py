@@ -1,0 +1,147 @@
+"""Compares the model of policy with what processes experience under real systemds: ``make conformance``.
+
+Writes ``build/conformance.json`` and ``docs/conformance.md``. Exits with 1 if there is a disagreement that nothing
+explains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from policy.settings import build_sandbox, parse_settings
+from policy.unit_settings import UnitSettings
+from tests.conformance import known, report
+from tests.conformance.cases import Case, combinations, single_cases
+from tests.conformance.comparison import MISSING, UNSTABLE, Pair, Verdict, came_true, is_convention, predict
+from tests.conformance.images import IMAGES
+from tests.conformance.laboratory import USERS, Laboratory, Run, booted
+from tests.conformance.probe_kind import TESTER_NAME, Probe
+
+COMBINATIONS = 220
+SEED = 20240101
+
+
+@dataclass
+class Findings:
+    """Everything about one version: the pairs, and what could not be tried, by name and reason."""
+
+    version: int
+    pairs: list[Pair] = field(default_factory=list)
+    not_tried: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def try_cases(laboratory: Laboratory, cases: Iterable[Case], progress: bool = False) -> Findings:
+    """Try cases for all users and return what was found. Raises RuntimeError if the probes do not run at all."""
+    started = time.monotonic()
+    findings = Findings(laboratory.host.systemd_version)
+    baseline = laboratory.baseline()
+    for case in cases:
+        for user in USERS:
+            probes = [probe for probe in laboratory.probes[user] if _is_tried(case, probe, baseline[user], user)]
+            before = time.monotonic()
+            run = laboratory.run(case.settings, user, probes)
+            pairs = list(_compared(laboratory, case, user, probes, baseline[user], run, findings))
+            findings.pairs += pairs
+            wrong = [pair for pair in pairs if pair.verdict is Verdict.DISAGREED]
+            if progress:
+                spent = time.monotonic() - before
+                print(
+                    f"{findings.version} {case.label} as {user}: {len(pairs)} pairs, {len(wrong)} wrong, {spent:.1f} s"
+                )
+                print(*(f"    {pair.line()}" for pair in wrong[: chosen_lines(wrong)]), sep="\n", flush=True)
+    findings.not_tried |= _gaps(laboratory, baseline[0])
+    findings.seconds = time.monotonic() - started
+    return findings
+
+
+def _gaps(laboratory: Laboratory, baseline: Run) -> dict[str, str]:
+    """Return the probes that show nothing on this machine, with the reason."""
+    gaps = {}
+    for probe in laboratory.probes[0]:
+        outcome = baseline.results[probe.name][0]
+        if outcome == UNSTABLE:
+            gaps[probe.name] = "its outcome changes from one time to the next"
+        elif probe.name.startswith("CAP_") and outcome in {"EPERM", "EACCES", "ENOSYS"}:
+            gaps[probe.name] = f"{outcome} on this machine without any setting"
+        elif probe.name.startswith("socket ") and outcome in {"EAFNOSUPPORT", "EPERM"}:
+            gaps[probe.name] = f"{outcome} on this machine without any setting: a filter gives the same answer"
+    if laboratory.unreachable:
+        names = ", ".join(laboratory.unreachable)
+        gaps["system calls of other architectures, or unknown to libseccomp"] = names
+    return gaps
+
+
+def chosen_lines(wrong: list[Pair]) -> int:
+    """Return how many disagreements to show: most have few causes."""
+    return 40 if len(wrong) < 200 else 10
+
+
+def _is_tried(case: Case, probe: Probe, baseline: Run, user: int) -> bool:
+    if probe.name not in baseline.results or (case.raw and not probe.raw):
+        return False
+    if case.only_paths:
+        return probe.is_about_paths and not probe.apart
+    return case.about_paths or not probe.is_of_a_tree
+
+
+def _compared(
+    laboratory: Laboratory, case: Case, user: int, probes: list[Probe], baseline: Run, run: Run, findings: Findings
+) -> Iterator[Pair]:
+    unit = UnitSettings(run.unit, user=TESTER_NAME if user else "", assignments=case.settings)
+    sandbox = build_sandbox(parse_settings(case.settings, laboratory.host), laboratory.host, unit)
+    if run.failure and sandbox.mounts.failure is None:
+        findings.not_tried[f"{case.label}, as user {user}"] = f"the unit does not start: {run.failure}"
+        return
+    for probe in probes:
+        before = baseline.results[probe.name]
+        if before[0] == UNSTABLE or not probe.behaviours:
+            continue
+        after = run.results.get(probe.name, MISSING)
+        denial = predict(sandbox, probe, before, user)
+        if sandbox.mounts.failure is not None:
+            agreed = bool(run.failure)
+        else:
+            agreed = came_true(probe, denial, before, after, left_trace=probe.name in run.traces)
+        reason = "" if agreed else is_convention(probe, denial, before, after)
+        pair = Pair(case.directive, case.label, user, probe, before, after, denial, Verdict.AGREED)
+        if not agreed:
+            reason = reason or known.explanation(pair)
+            verdict = Verdict.EXPLAINED if reason else Verdict.DISAGREED
+            pair = Pair(case.directive, case.label, user, probe, before, after, denial, verdict, reason)
+        yield pair
+
+
+def main(arguments: list[str]) -> int:
+    """Run everything, or a part for one version, and write the report."""
+    parser = argparse.ArgumentParser(prog="make conformance", description=__doc__)
+    parser.add_argument("--version", type=int, action="append", help="only this systemd (252, 257, 262)")
+    parser.add_argument("--directive", action="append", help="only the cases of this directive")
+    parser.add_argument("--combinations", type=int, default=COMBINATIONS, help="how many combinations of paths")
+    chosen = parser.parse_args(arguments)
+    found = []
+    for image in IMAGES:
+        if chosen.version and image.version not in chosen.version:
+            continue
+        with booted(image) as laboratory:
+            cases = [*single_cases(laboratory.host), *combinations(chosen.combinations, SEED)]
+            cases = [case for case in cases if not chosen.directive or case.directive in chosen.directive]
+            found.append(try_cases(laboratory, cases, progress=True))
+    report.write(found, is_whole=not chosen.directive and chosen.combinations >= COMBINATIONS)
+    wrong = [pair for findings in found for pair in findings.pairs if pair.verdict is Verdict.DISAGREED]
+    for findings in found:
+        counts = {verdict: sum(pair.verdict is verdict for pair in findings.pairs) for verdict in Verdict}
+        print(
+            findings.version,
+            *(f"{verdict}: {number}" for verdict, number in counts.items()),
+            f"{findings.seconds:.0f} s",
+        )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
