@@ -19,7 +19,7 @@ from profiler.machine import Machine
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import denials_in_words, installation_advice, replay_summary, verdict_in_words
 from profiler.options import force_option, quiet_option
-from profiler.record import record_unit
+from profiler.record import Recorded, record_unit
 from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
@@ -62,14 +62,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     with machine_choice.machine(workload) as machine:
         study = _study(machine, unit)
         host = read_host_facts(machine)
-        with progress.step(f"recording {study.name}") as step:
-            recorded = record_unit(
-                study,
-                workload=workload,
-                serving_for=options["serving_for"],
-                engine=options["engine"],
-                announce=step.detail,
-            )
+        recorded = _record(study, workload, options)
     status = conclude(recorded, profile_path, force=options["force"], accept_failed=False, next_command=False)
     if status == ExitCode.INTERRUPTED:
         return status
@@ -104,6 +97,17 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     for line in installation_advice(study.name, drop_in_path):
         click.echo(line, err=True)
     return ExitCode.DONE
+
+
+def _record(study: Unit, workload: Workload | None, options: dict[str, Any]) -> Recorded:
+    with progress.step(f"recording {study.name}") as step:
+        return record_unit(
+            study,
+            workload=workload,
+            serving_for=options["serving_for"],
+            engine=options["engine"],
+            announce=step.detail,
+        )
 
 
 def _study(machine: Machine, name: str) -> Unit:

@@ -26,13 +26,13 @@ def test_the_object_is_small_enough_to_be_kept_in_the_repository() -> None:
 def test_loading_takes_less_than_half_a_second() -> None:
     times = []
     for _ in range(3):
-        begin = time.monotonic()
+        begin = time.process_time()
         bpf = BpfObject(object_image())
         bpf.leave_out_absent()
         bpf.set_entries({"scratches": possible_processors()})
         bpf.load()
         bpf.attach(*bpf.loaded())
-        times.append(time.monotonic() - begin)
+        times.append(time.process_time() - begin)
         bpf.close()
     assert min(times) < 0.5, times
 
