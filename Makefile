@@ -3,18 +3,20 @@
 PYTHON := .venv/bin/python
 TESTS ?= tests
 BENCHMARKS ?=
+INPUTS ?=
 DAEMONS ?=
 
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test lint bench bpf clean report
+.PHONY: help setup demo test lint bench fuzz bpf clean report
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
 	@echo 'make demo     record, tighten and prove a real service, in a clone of this machine'
 	@echo 'make test     run every test (TESTS=tests/policy for a part)'
 	@echo 'make lint     run the linters only'
+	@echo 'make fuzz     give 100,000 damaged inputs to all readers, write build/fuzz.json (INPUTS=n for n)'
 	@echo 'make bench    measure, print a table, write build/bench.json (BENCHMARKS=name for one)'
 	@echo 'make bpf      compile the eBPF programs anew after a change of their source (needs clang, llvm, libbpf-dev)'
 	@echo 'make report   measure real daemons, write docs/results.md and build/report.json (DAEMONS=name for one)'
@@ -31,6 +33,9 @@ test: setup
 
 lint: setup
 	$(PYTHON) -m pytest -q tests/linters
+
+fuzz: setup
+	$(PYTHON) -m tests.fuzz.run $(INPUTS)
 
 bench: setup
 	$(PYTHON) -m tests.benchmarks.run $(BENCHMARKS)

@@ -114,8 +114,8 @@ class Normaliser:
 
     def finish(self) -> None:
         """Take the end of the stream: what still waits for a fork to return is judged by what is known."""
-        for pid in list(self._waiting):
-            self._release_orphan(pid)
+        while self._waiting:  # one that is released may be the parent of another, which is then released with it
+            self._release_orphan(next(iter(self._waiting)))
 
     def _feed(self, event: RawEvent) -> None:
         if isinstance(event, ThreadSuperseded):

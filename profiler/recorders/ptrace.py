@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -240,7 +241,7 @@ class EventReader:
         for line in lines:
             try:
                 event = self._event(json.loads(line))
-            except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error):
                 self._losses.add(UNREADABLE_EVENT, line[:200].decode("ascii", "backslashreplace").rstrip())
                 continue
             if event is not None:
