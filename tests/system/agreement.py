@@ -21,6 +21,7 @@ DECLARED = {
     "type of an object": "looked up after the fact by those who see calls only: gone, it is unknown",
     "spelling through links": "eBPF sees where a path ended, and the way there only while the link stands",
     "whose process a signal is for": "a process may be gone when those look who see calls only (daemons only)",
+    "who made an object": "what the instance before removed unseen may have been there or not (daemons only)",
     "timing": "whether a call is interrupted, restarted or made at all differs from run to run",
 }
 """Every difference that ``said`` leaves out, with its reason."""
@@ -53,7 +54,7 @@ def _words(fact: Fact, generalise: bool) -> tuple[object, ...] | None:
             return ("capability", behaviour.capability, *where[1:])
         case PathUse():
             path = _VARYING.sub("*", behaviour.path) if generalise else behaviour.path
-            return ("path", path, behaviour.access, behaviour.created_by_service, *where)
+            return ("path", path, behaviour.access, behaviour.created_by_service and not generalise, *where)
         case SignalSent() if generalise:
             return ("signal", *where[1:])
         case PathPair() if generalise:
