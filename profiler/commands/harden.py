@@ -23,7 +23,7 @@ from profiler.record import Recorded, record_unit
 from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
-from profiler.validate.validation import validate
+from profiler.validate.validation import Verdict, validate
 
 
 @click.command("harden")
@@ -90,11 +90,15 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
             engine=options["engine"],
             announce=step.detail,
         )
-    _say(verdict_in_words(verdict, study.name))
     click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
+    return _conclude(verdict, study.name, drop_in_path)
+
+
+def _conclude(verdict: Verdict, name: str, drop_in_path: Path) -> int:
+    _say(verdict_in_words(verdict, name))
     if not verdict.fits:
         return ExitCode.DOES_NOT_FIT
-    for line in installation_advice(study.name, drop_in_path):
+    for line in installation_advice(name, drop_in_path):
         click.echo(line, err=True)
     return ExitCode.DONE
 

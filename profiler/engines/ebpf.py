@@ -27,7 +27,7 @@ class EbpfWatch(Watch):
             assignment.scope,
             objects,
             started=time.time(),
-            was_member=lambda process: self._recorder.was_member(process),
+            was_member=self._was_member,
         )
         self._recorder = EbpfRecorder(
             assignment.machine,
@@ -77,6 +77,9 @@ class EbpfWatch(Watch):
     def wait(self) -> int:
         """Wait for the end of the command."""
         return self._recorder.wait()
+
+    def _was_member(self, process: int) -> bool:
+        return self._recorder.was_member(process)
 
     def begin(self, phase: Phase) -> None:
         """Have the kernel's side mark what happens from now on with this phase."""
