@@ -42,6 +42,8 @@ class KernelChoice(Choice, abstract=True):
     """Shared by this section: entries that are ignored where the path is missing."""
 
     manual: ClassVar = MANUAL
+    shows_own_trees: ClassVar[bool] = False
+    """Whether it implies MountAPIVFS=."""
 
     def mount(self, sandbox: Sandbox, mode: Mode, *paths: str) -> None:
         """Add entries of one mode for these paths."""
@@ -49,8 +51,12 @@ class KernelChoice(Choice, abstract=True):
         sandbox.mounts.add(*(MountEntry(path, mode, name, self.setting, ignore_missing=True) for path in paths))
 
     def separate(self, sandbox: Sandbox) -> None:
-        """Ask for a private mount namespace."""
-        sandbox.mounts.separate(type(self).__name__, self.setting)
+        """Ask for a private mount namespace, where it takes that with /proc, /sys and /dev of its own."""
+        name = type(self).__name__
+        if self.shows_own_trees:
+            sandbox.mounts.separate_with_own_trees(name, self.setting, sandbox.host.systemd_version)
+        else:
+            sandbox.mounts.separate(name, self.setting)
 
     def deny_set(self, sandbox: Sandbox, name: str, fallback: frozenset[str]) -> None:
         """Answer EPERM to a set of system calls, as the target knows it."""
@@ -71,6 +77,7 @@ class ProtectKernelTunables(KernelChoice):
     """
 
     since: ClassVar = {"yes": 232}
+    shows_own_trees: ClassVar = True
     summary: ClassVar = "write-protects /proc/sys, /sys and other switches of the kernel"
     denied_examples: ClassVar = {
         "yes": Fact(PathUse("/proc/sys/net/core/somaxconn", Access.WRITE, FileKind.REGULAR)),
@@ -138,6 +145,7 @@ class ProtectControlGroups(KernelChoice):
     since: ClassVar = {"yes": 232, "private": 257, "strict": 257}
     order: ClassVar = ("no", "private", "yes", "strict")
     ordered: ClassVar = False
+    shows_own_trees: ClassVar = True
     summary: ClassVar = "write-protects the tree of control groups"
     _write: ClassVar = Fact(PathUse("/sys/fs/cgroup/system.slice/cgroup.procs", Access.WRITE, FileKind.REGULAR))
     denied_examples: ClassVar = {"yes": _write, "private": _write, "strict": _write}
@@ -181,6 +189,7 @@ class ProtectProc(KernelChoice):
     since: ClassVar = {"noaccess": 247, "invisible": 247, "ptraceable": 247}
     order: ClassVar = ("default", "noaccess", "ptraceable", "invisible")
     ordered: ClassVar = False
+    shows_own_trees: ClassVar = True
     summary: ClassVar = "hides the processes of other users in /proc"
     _foreign: ClassVar = Fact(PathUse("/proc/other/cmdline", Access.READ, FileKind.REGULAR), user=65534)
     denied_examples: ClassVar = {"noaccess": _foreign, "invisible": _foreign, "ptraceable": _foreign}
@@ -227,6 +236,7 @@ class ProcSubset(KernelChoice):
 
     since: ClassVar = {"pid": 247}
     order: ClassVar = ("all", "pid")
+    shows_own_trees: ClassVar = True
     summary: ClassVar = "hides everything in /proc except processes"
     denied_examples: ClassVar = {"pid": Fact(PathUse("/proc/meminfo", Access.READ, FileKind.REGULAR))}
 
@@ -295,6 +305,7 @@ class PrivateBPF(KernelChoice):
     """
 
     since: ClassVar = {"yes": 258}
+    shows_own_trees: ClassVar = True
     summary: ClassVar = "hides the BPF objects of others in /sys/fs/bpf"
     denied_examples: ClassVar = {"yes": Fact(PathUse("/sys/fs/bpf/tc", Access.READ, FileKind.DIRECTORY))}
 

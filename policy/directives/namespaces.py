@@ -278,5 +278,6 @@ class PrivatePIDs(Choice):
 
     def enforce(self, sandbox: Sandbox) -> None:
         """Give it a PID namespace and its own /proc."""
-        sandbox.namespaces.process_ids = (type(self).__name__, self.setting)
-        sandbox.mounts.separate(type(self).__name__, self.setting)
+        name = type(self).__name__
+        sandbox.namespaces.process_ids = (name, self.setting)
+        sandbox.mounts.separate_with_own_trees(name, self.setting, sandbox.host.systemd_version)

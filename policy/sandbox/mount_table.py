@@ -29,6 +29,9 @@ from policy.sandbox.mount_entry import (
 from policy.sandbox.process_files import ProcessFiles
 from policy.sandbox.read_only import BEFORE_LOOKUP, EROFS, HAPPENED, NAME_ACCESSES, read_only_outcome
 
+OWN_RUN_SINCE = 248
+"""The first version in which MountAPIVFS= is about /run as well."""
+
 UNSEEN = "unseen"
 """The outcome of a call that succeeds, but whose effect stays inside of the service's own namespace."""
 
@@ -54,6 +57,16 @@ class MountTable:
     def separate(self, directive: str, setting: str) -> None:
         """Ask for a private mount namespace: what is mounted in it never reaches the host."""
         self.separated_by.append((directive, setting))
+
+    def separate_with_own_trees(self, directive: str, setting: str, version: int) -> None:
+        """Ask for a private namespace with /proc, /sys and /dev of its own: several directives imply MountAPIVFS=.
+
+        From 248 an entry for /run belongs to it, and keeps /run writable even where everything is read-only: what is
+        in systemd's list is not touched when the read-only flag of ``/`` is set (measured with 252, 257 and 262).
+        """
+        self.separate(directive, setting)
+        if version >= OWN_RUN_SINCE:
+            self.add(MountEntry("/run", Mode.IMPLICIT_READ_WRITE, directive, setting, ignore_missing=True))
 
     def add(self, *entries: MountEntry) -> None:
         """Add entries that count if the namespace is private."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from policy.behaviour import Access, PathUse, Phase, SocketOpened, SystemCall
+from policy.behaviour import Access, CapabilityUsed, PathUse, Phase, SocketOpened, SystemCall
+from profiler import twin
 from profiler.record import record_command, record_unit
 from profiler.twin import Twin
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
+from tests.twin_fixtures import require_twin
 
 NOTIFIES = "import os,socket,time;s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);" + (
     "s.sendto(b'READY=1',os.environ['NOTIFY_SOCKET'].replace('@','\\\\0'));open('/var/tmp/marker','w');time.sleep(600)"
@@ -169,3 +175,26 @@ def tracers(unit: Unit) -> set[int]:
             break
         time.sleep(0.05)
     return found
+
+
+def test_a_foreign_file_opened_for_writing_needs_the_override() -> None:
+    """The first write copies the file up in the twin's overlay, where it then looks newly created."""
+    require_twin()
+    place = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    try:
+        foreign = place / "foreign.log"
+        foreign.touch()
+        foreign.chmod(0o640)
+        os.chown(foreign, 65534, 4)
+        place.chmod(0o755)
+        with twin.up() as machine:
+            line = f"ExecStart=/bin/sh -c 'echo x >> {foreign}'"
+            machine.path("/run/systemd/system/tailor-foreign.service").write_text(f"[Service]\nType=oneshot\n{line}\n")
+            machine.run(["systemctl", "daemon-reload"])
+            recorded = record_unit(Unit.load(machine, "tailor-foreign"))
+    finally:
+        shutil.rmtree(place)
+
+    behaviours = [fact.behaviour for fact in recorded.profile.facts]
+    needed = {behaviour.capability for behaviour in behaviours if isinstance(behaviour, CapabilityUsed)}
+    assert needed == {"CAP_DAC_OVERRIDE"}
