@@ -84,6 +84,8 @@ class Directive(ABC):
     """The behaviours that an element of a list can matter to."""
     needs: ClassVar[tuple[str, ...]] = ()
     """The build options without which systemd accepts the directive and does nothing: ``BPF_FRAMEWORK``."""
+    levels: ClassVar[str] = ""
+    """How the levels of tightness differ, in words; empty if they do not."""
     boost_only: ClassVar[bool] = False
     """Whether it denies nothing that a fact can show (for instance KeyringMode=private, the default)."""
 
@@ -165,6 +167,8 @@ class Directive(ABC):
 
 def all_directives() -> Mapping[str, type[Directive]]:
     """Return every directive class by name, in the order in which a drop-in lists them."""
-    import policy.directives.every  # noqa: F401  # importing the sections fills the registry
+    from policy.directives.every import SECTIONS  # importing the sections fills the registry
 
-    return Directive.registry
+    places = {module: place for place, module in enumerate(SECTIONS)}
+    in_order = sorted(Directive.registry.values(), key=lambda kind: places.get(kind.__module__, len(places)))
+    return {kind.__name__: kind for kind in in_order}

@@ -104,6 +104,7 @@ class TemporaryFileSystem(WordListDirective):
     """
 
     since: ClassVar = {"": 238}
+    levels: ClassVar = "strict only: trees of which some directories were used"
     summary: ClassVar = "covers the listed paths with an empty file system"
     denied_examples: ClassVar = {
         "/srv/example:ro": Fact(PathUse("/srv/example/file", Access.READ, FileKind.REGULAR)),
@@ -155,6 +156,7 @@ class BindPaths(WordListDirective):
     """
 
     since: ClassVar = {"": 233}
+    levels: ClassVar = "strict only: the writable directories in such trees"
     summary: ClassVar = "mounts files from elsewhere at the listed paths"
     denied_examples: ClassVar = {
         "/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY)),
@@ -193,6 +195,7 @@ class BindReadOnlyPaths(BindPaths):
     """Mounts files and directories from elsewhere at the listed paths, read-only. Facts: as BindPaths=, and writes."""
 
     since: ClassVar = {"": 233}
+    levels: ClassVar = "strict only: the other directories in such trees, and the programs of ExecPaths="
     summary: ClassVar = "mounts files from elsewhere at the listed paths, read-only"
     denied_examples: ClassVar = {
         "/srv/example": Fact(PathUse("/srv/example/file", Access.WRITE, FileKind.REGULAR)),

@@ -19,6 +19,7 @@ from policy.behaviour import (
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.path_encoding import (
     InexpressiblePath,
     MalformedWords,
@@ -86,22 +87,23 @@ def _refuses_device_nodes(fact: Fact) -> str:
 class DevicePolicy(Choice):
     """Closes the device list: ``closed`` leaves the pseudo-devices and DeviceAllow=, ``strict`` only DeviceAllow=.
 
-    Facts: opened and made device nodes. Only ``closed`` is proposed, and only where PrivateDevices= cannot be had,
-    which implies it.
+    Facts: opened and made device nodes. It is proposed only where PrivateDevices= cannot be had, which implies
+    ``closed``.
     """
 
     since: ClassVar = {"closed": 208, "strict": 208}
     order: ClassVar = ("auto", "closed", "strict")
     manual: ClassVar = "systemd.resource-control(5), Options"
+    levels: ClassVar = "strict proposes strict"
     summary: ClassVar = "refuses device nodes that are not listed"
     denied_examples: ClassVar = {"closed": _DISK, "strict": _DISK}
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose closed, unless PrivateDevices=yes says the same."""
+        """Propose closed, unless PrivateDevices=yes says the same; at the level strict nothing but the list first."""
         if not evidence.start_up_observed or not devices_denied(evidence):
             return []
-        return [cls("closed")]
+        return [cls(word) for word in (("strict", "closed") if evidence.level is Level.STRICT else ("closed",))]
 
     def enforce(self, sandbox: Sandbox) -> None:
         """Set the policy."""
@@ -233,13 +235,21 @@ def _encode(node: str) -> str:
     return encode_path(node, "DeviceAllow").replace("%%", "%")
 
 
+NULL = "/dev/null"
+"""systemd's own child opens it for standard input (``setup_input`` in ``exec-invoke.c``)."""
+
+
 def used_nodes(evidence: Evidence) -> tuple[tuple[str, str], ...]:
-    """Return the device nodes that were opened or made beyond the closed set, with the rights that were used."""
+    """Return the device nodes that were opened or made beyond the closed set, with the rights that were used.
+
+    At the level strict those of the closed set as well: DevicePolicy=strict does not give them.
+    """
     closed = DeviceControl("closed")
     closed.restrict("closed", "DevicePolicy", "DevicePolicy=closed")
-    rights: dict[str, set[str]] = {}
+    rights: dict[str, set[str]] = {NULL: set("rw")} if evidence.level is Level.STRICT else {}
     for kind, path, device, wanted in _device_uses(evidence):
-        if closed.allows(kind, path, device, wanted) or not _expressible(path):
+        is_given = evidence.level is not Level.STRICT and closed.allows(kind, path, device, wanted)
+        if is_given or not _expressible(path):
             continue
         rights.setdefault(path, set()).update(wanted)
     return tuple(

@@ -49,6 +49,7 @@ class RestrictFileSystems(Directive):
 
     since: ClassVar = {"": 250}
     manual: ClassVar = "systemd.exec(5), Sandboxing"
+    levels: ClassVar = "not at compatible"
     summary: ClassVar = "no files on file systems of these types"
     needs: ClassVar = ("BPF_FRAMEWORK",)
     about: ClassVar = (PathUse,)

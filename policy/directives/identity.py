@@ -133,6 +133,7 @@ class RemoveIPC(Choice):
 
     since: ClassVar = {"yes": 232}
     manual: ClassVar = "systemd.exec(5), Sandboxing"
+    levels: ClassVar = "not at compatible, because others could notice"
     summary: ClassVar = "leaves no IPC objects behind"
     denied_examples: ClassVar = {"yes": Fact(IpcUsed("shm", "0x1234", shared=True))}
 
@@ -175,6 +176,7 @@ class UMask(Directive):
 
     since: ClassVar = {"": 1}
     manual: ClassVar = "systemd.exec(5), Process Properties"
+    levels: ClassVar = "not at compatible, because others could notice"
     summary: ClassVar = "new files that others cannot read"
     denied_examples: ClassVar = {}
     boost_only: ClassVar = True

@@ -145,6 +145,7 @@ class ProtectControlGroups(KernelChoice):
     since: ClassVar = {"yes": 232, "private": 257, "strict": 257}
     order: ClassVar = ("no", "private", "yes", "strict")
     ordered: ClassVar = False
+    levels: ClassVar = "compatible proposes yes only"
     shows_own_trees: ClassVar = True
     summary: ClassVar = "write-protects the tree of control groups"
     _write: ClassVar = Fact(PathUse("/sys/fs/cgroup/system.slice/cgroup.procs", Access.WRITE, FileKind.REGULAR))
@@ -189,6 +190,7 @@ class ProtectProc(KernelChoice):
     since: ClassVar = {"noaccess": 247, "invisible": 247, "ptraceable": 247}
     order: ClassVar = ("default", "noaccess", "ptraceable", "invisible")
     ordered: ClassVar = False
+    levels: ClassVar = "strict also tries ptraceable"
     shows_own_trees: ClassVar = True
     summary: ClassVar = "hides the processes of other users in /proc"
     _foreign: ClassVar = Fact(PathUse("/proc/other/cmdline", Access.READ, FileKind.REGULAR), user=65534)
@@ -236,6 +238,7 @@ class ProcSubset(KernelChoice):
 
     since: ClassVar = {"pid": 247}
     order: ClassVar = ("all", "pid")
+    levels: ClassVar = "not at compatible"
     shows_own_trees: ClassVar = True
     summary: ClassVar = "hides everything in /proc except processes"
     denied_examples: ClassVar = {"pid": Fact(PathUse("/proc/meminfo", Access.READ, FileKind.REGULAR))}

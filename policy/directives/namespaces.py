@@ -183,6 +183,7 @@ class PrivateUsers(Choice):
     since: ClassVar = {"yes": 232, "identity": 257, "full": 258}
     order: ClassVar = ("no", "full", "identity", "yes")
     manual: ClassVar = "systemd.exec(5), Sandboxing"
+    levels: ClassVar = "strict also tries full and identity"
     summary: ClassVar = "capabilities that end at its own user namespace"
     denied_examples: ClassVar = {
         value: Fact(CapabilityUsed("CAP_NET_BIND_SERVICE", "bind to port 80")) for value in ("yes", "identity", "full")

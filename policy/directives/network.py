@@ -31,6 +31,7 @@ class RestrictAddressFamilies(Directive):
     needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     about: ClassVar = (SocketOpened,)
+    levels: ClassVar = "compatible keeps both Internet families and AF_NETLINK together"
     summary: ClassVar = "no sockets of other address families"
     denied_examples: ClassVar = {
         "AF_UNIX": Fact(SocketOpened("AF_INET", "SOCK_STREAM")),

@@ -61,6 +61,7 @@ class IPAddressDeny(_AddressList):
     target, is not known to the model.
     """
 
+    levels: ClassVar = "compatible proposes it to services without the Internet families only"
     summary: ClassVar = "no packets to or from these addresses"
     denied_examples: ClassVar = {"any": Fact(SocketAddress("send", "AF_INET", "SOCK_DGRAM", "192.0.2.1", 53))}
 
@@ -84,6 +85,7 @@ class IPAddressDeny(_AddressList):
 class IPAddressAllow(_AddressList):
     """Lets packets through that IPAddressDeny= would drop. Facts as there."""
 
+    levels: ClassVar = "as IPAddressDeny="
     summary: ClassVar = "exceptions from IPAddressDeny="
     denied_examples: ClassVar = {}
     boost_only: ClassVar = True
@@ -157,6 +159,7 @@ class SocketBindAllow(_BindList):
     """Exceptions from SocketBindDeny=. Facts are the addresses of bind(2); a socket bound to ``[::]`` is judged as
     AF_INET6 only."""
 
+    levels: ClassVar = "strict only: the ports that were bound"
     summary: ClassVar = "exceptions from SocketBindDeny="
     denied_examples: ClassVar = {}
     boost_only: ClassVar = True
@@ -176,6 +179,7 @@ class SocketBindAllow(_BindList):
 class SocketBindDeny(_BindList):
     """Refuses bind(2). Listening without it, and the port that connect(2) picks, are not filtered."""
 
+    levels: ClassVar = "strict only"
     summary: ClassVar = "no bind to these ports"
     denied_examples: ClassVar = {"any": Fact(SocketAddress("bind", "AF_INET", "SOCK_STREAM", "0.0.0.0", 8080))}
 
@@ -250,6 +254,7 @@ class RestrictNetworkInterfaces(Directive):
     since: ClassVar = {"": 250}
     needs: ClassVar = ("BPF_FRAMEWORK",)
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
+    levels: ClassVar = "strict only: lo"
     summary: ClassVar = "packets on these network interfaces only"
     denied_examples: ClassVar = {"lo": Fact(SocketAddress("connect", "AF_INET", "SOCK_STREAM", "192.0.2.1", 80))}
 

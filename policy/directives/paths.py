@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from policy.behaviour import WRITING, Access, Fact, FileKind, Mounted, PathPair, PathUse
-from policy.directives import bind_paths  # noqa: F401  # registers its directives with this section
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
 from policy.directives.strict_view import lines_for
@@ -210,6 +209,7 @@ class ReadWritePaths(PathListDirective):
     since: ClassVar = {"": 231}
     mode: ClassVar = Mode.READ_WRITE
     about: ClassVar = (PathUse, PathPair)
+    levels: ClassVar = "compatible lists the directory above, where that is the service's own"
     summary: ClassVar = "lists what stays writable"
     denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}
 
@@ -322,6 +322,7 @@ class InaccessiblePaths(PathListDirective):
 
     since: ClassVar = {"": 231}
     mode: ClassVar = Mode.INACCESSIBLE
+    levels: ClassVar = "strict only: trees that nothing was used of"
     summary: ClassVar = "hides the listed paths"
     denied_examples: ClassVar = {
         "/srv/example": Fact(PathUse("/srv/example/file", Access.READ, FileKind.REGULAR)),
@@ -334,6 +335,7 @@ class NoExecPaths(PathListDirective):
 
     since: ClassVar = {"": 248}
     mode: ClassVar = Mode.NO_EXECUTE
+    levels: ClassVar = "strict only: everything, and each writable directory"
     summary: ClassVar = "takes execution of files away below the listed paths"
     denied_examples: ClassVar = {
         "/srv/example": Fact(PathUse("/srv/example/tool", Access.EXECUTE, FileKind.REGULAR)),
@@ -346,6 +348,7 @@ class ExecPaths(PathListDirective):
 
     since: ClassVar = {"": 248}
     mode: ClassVar = Mode.EXECUTE
+    levels: ClassVar = "strict only: what was executed or mapped as code"
     summary: ClassVar = "gives execution back below the listed paths"
     denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}
 

@@ -49,6 +49,10 @@ class SystemCallFilter(Directive):
     needs: ClassVar = ("SECCOMP",)
     manual: ClassVar = "systemd.exec(5), System Call Filtering"
     about: ClassVar = (SystemCall,)
+    levels: ClassVar = (
+        "strict lists the calls that were recorded, their equivalents and the baseline; "
+        "standard takes unused groups out of @system-service; compatible keeps all of @system-service"
+    )
     summary: ClassVar = "lets only the listed system calls through"
     denied_examples: ClassVar = {
         "@system-service": Fact(SystemCall("reboot")),

@@ -40,6 +40,7 @@ class PrivateTmp(Choice):
     since: ClassVar = {"yes": 1, "disconnected": 257}
     order: ClassVar = ("no", "yes", "disconnected")
     manual: ClassVar = "systemd.exec(5), Sandboxing"
+    levels: ClassVar = "compatible leaves it to services that make nothing in /tmp, and does without disconnected"
     summary: ClassVar = "hides the files of others in /tmp and /var/tmp"
     denied_examples: ClassVar = {"yes": _FOREIGN, "disconnected": _FOREIGN}
 
