@@ -7,8 +7,9 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-from profiler.recorders.ebpf.descriptors import name_of
+from profiler.recorders.ebpf.descriptors import ARCHITECTURES, PER_ARCHITECTURE, name_of
 
+CALLS = PER_ARCHITECTURE * len(ARCHITECTURES)
 _LAYOUT = struct.Struct("=Q6Qq4Q14I8H16s")
 _ADDRESS = struct.Struct("=Q")
 _ERRORS = {11: "EAGAIN", 35: "EDEADLK", 95: "EOPNOTSUPP"}  # those with two names: the one that the kernel uses
@@ -112,6 +113,8 @@ def parse(data: bytes, clock_offset: float) -> KernelRecord:
     for length in lengths:
         parts.append(data[at : at + length])
         at += length
+    if call >= CALLS:
+        raise ValueError(f"a call with the index {call}")
     architecture, name = name_of(call)
     return KernelRecord(
         RecordKind(kind),

@@ -1,0 +1,66 @@
+"""Where the eBPF recorder cannot work it says why, and what to type."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from profiler.recorders.ebpf import control_groups
+from profiler.recorders.ebpf.availability import availability
+from tests.requirements import require
+
+ROOT = Path(__file__).parents[4]
+ASK = """
+from profiler.recorders.ebpf.availability import availability
+answer = availability(needs_groups=False)
+print(answer.available, answer.reason, answer.remedy, sep="|")
+"""
+CHOOSE = """
+from profiler.engines.base import Assignment
+from profiler.engines.choice import Engine, choose
+from profiler.machine import Host
+from profiler.normalise.attribution import Scope
+from profiler.unit.life import PhaseClock
+said = []
+watch = choose(Engine.AUTO, Assignment(Host(), Scope(), PhaseClock(), command=("true",)), said.append)
+print(watch.name, *said, sep="|")
+"""
+
+
+def _without(capabilities: str, code: str) -> list[str]:
+    words = ["setpriv", "--inh-caps", "-all", "--bounding-set", capabilities, sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.strip().split("|")
+
+
+def test_it_is_available_here() -> None:
+    assert availability(needs_groups=False).available
+
+
+def test_bpf_and_perfmon_are_enough() -> None:
+    available, reason, _ = _without("-sys_admin", ASK)
+    assert available == "True", reason
+
+
+def test_missing_rights_are_named_with_a_remedy() -> None:
+    available, reason, remedy = _without("-sys_admin,-bpf,-perfmon", ASK)
+    assert available == "False"
+    assert "EPERM" in reason
+    assert "--engine strace" in remedy
+
+
+def test_auto_says_what_it_cannot_use_and_goes_on() -> None:
+    name, said = _without("-sys_admin,-bpf,-perfmon", CHOOSE)
+    assert name == "strace"
+    assert "ebpf cannot be used" in said
+    assert "EPERM" in said
+
+
+def test_where_version_2_is_mounted_is_read_from_the_mount_table() -> None:
+    hybrid = "30 29 0:26 / /sys/fs/cgroup/unified rw shared:2 - cgroup2 cgroup2 rw\n"
+    part = "30 29 0:26 /docker/1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+    assert control_groups.mount_point(hybrid) == Path("/sys/fs/cgroup/unified")
+    assert control_groups.mount_point(part) is None
+    require(Path("/proc/self/cgroup").exists(), "no control groups")
+    assert control_groups.group_of(1).startswith("/")
