@@ -30,6 +30,7 @@ _PERSONALITY_FLAGS = {
     "STICKY_TIMEOUTS": 0x4000000,
     "ADDR_LIMIT_3GB": 0x8000000,
 }  # linux/personality.h
+_TRACING = frozenset({"PTRACE_TRACEME", "PTRACE_ATTACH", "PTRACE_SEIZE"})
 _SYSLOG_FREE = frozenset({"SYSLOG_ACTION_READ_ALL", "SYSLOG_ACTION_SIZE_BUFFER"})
 _SHARING = {"shmget": "shm", "semget": "sem", "msgget": "msg"}
 _USING = {"shmat": "shm", "shmctl": "shm", "semop": "sem", "semtimedop": "sem", "semctl": "sem"} | {
@@ -186,6 +187,8 @@ def _other_process(sighting: Sighting) -> None:
     name = sighting.call.name
     if name == "ptrace":
         request = arguments.word(sighting.argument(0))
+        if sighting.traced and sighting.outcome == "EPERM" and request in _TRACING:
+            sighting.lose("ptrace refused because the service was traced already (record it with another engine)")
         if request in {"PTRACE_ATTACH", "PTRACE_SEIZE"}:
             needs_access_to(sighting, arguments.number(sighting.argument(1)), request)
     elif name == "pidfd_getfd":

@@ -20,6 +20,8 @@ _DEEPEST = 64  # generations of processes that are followed to a known one
 class CompleteSighting(Sighting):
     """A call whose capability checks the kernel has shown: none is inferred from what the call was."""
 
+    traced = False
+
     def needs(self, capability: str, reason: str) -> None:
         """Infer nothing."""
 

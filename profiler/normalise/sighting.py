@@ -38,7 +38,12 @@ class Ledger:
 
 
 class Sighting:
-    """A call that a process of the service made."""
+    """A call that a process of the service made.
+
+    ``traced`` says that the recorder is the process's tracer, so that the service itself cannot trace (ptrace(2)).
+    """
+
+    traced = True
 
     def __init__(self, ledger: Ledger, process: Process, call: RawCall) -> None:
         self.ledger = ledger

@@ -37,6 +37,7 @@ TRACER_ENDED = "the tracer ended before the recording did"
 UNREADABLE_EVENT = "event of the tracer that could not be read"
 UNKNOWN_CALL = "system call without a name"
 UNREADABLE_ARGUMENTS = "call whose arguments could not be read"
+UNTRACED_CHILD = "process that escapes the tracer (CLONE_UNTRACED)"
 NO_BEGINNING = "call whose beginning was not seen"
 
 _CHILD = Path(__file__).with_name("ptrace_child.py")
@@ -293,6 +294,8 @@ class EventReader:
             self._losses.add(UNREADABLE_ARGUMENTS, f"{name} of {architecture}")
         reader = CallReader(name, registers, read)
         values = reader.values() if registers and self._wanted(name) and not undecoded else ()
+        if name in {"clone", "clone3"} and values and "CLONE_UNTRACED" in repr(values[0]):
+            self._losses.add(UNTRACED_CHILD, name)
         returned = -1 if error else result
         target = reader.result_target(result) if registers and not error else None
         return RawCall(pid, moment, name, values, returned, _name(error), target, architecture, undecoded)
