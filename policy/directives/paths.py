@@ -284,10 +284,14 @@ class ReadWritePaths(PathListDirective):
         return tuple(found)
 
     def kept_because(self, element: str, evidence: Evidence) -> str:
-        """Name the directories that the service would have to make after a boot."""
+        """Name the directories that the service would have to make after a boot, and what another directive keeps
+        writable without meaning to (``MountTable.separate_with_own_trees``)."""
         paths = [entry.path for entry in self.entries if written(entry, type(self).__name__) == element]
         made = [made for path in paths for made in made_if_missing(evidence, path.replace("%%", "%"))]
-        return f"the service makes {made[0]!a} if it is missing, and a boot removes it" if made else ""
+        if made:
+            return f"the service makes {made[0]!a} if it is missing, and a boot removes it"
+        in_run = any(is_below(path, "/run") or path == "/run" for path in paths)
+        return "without it, only a side effect of other directives keeps /run writable" if in_run else ""
 
 
 @functools.cache
