@@ -5,11 +5,12 @@ TESTS ?= tests
 BENCHMARKS ?=
 INPUTS ?=
 DAEMONS ?=
+SERVICES ?=
 
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test lint bench fuzz bpf clean report
+.PHONY: help setup demo test lint bench fuzz bpf report oracle clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -20,6 +21,7 @@ help:
 	@echo 'make bench    measure, print a table, write build/bench.json (BENCHMARKS=name for one)'
 	@echo 'make bpf      compile the eBPF programs anew after a change of their source (needs clang, llvm, libbpf-dev)'
 	@echo 'make report   measure real daemons, write docs/results.md and build/report.json (DAEMONS=name for one)'
+	@echo 'make oracle   find out what the small services need at least (SERVICES=name for one); takes many minutes'
 	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
 
 setup:
@@ -42,6 +44,9 @@ bench: setup
 
 bpf:
 	tools/build_bpf.sh
+
+oracle: setup
+	$(PYTHON) -m tests.services.oracle $(SERVICES)
 
 report: setup
 	$(PYTHON) -m tests.report.run $(DAEMONS)

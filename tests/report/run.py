@@ -1,7 +1,8 @@
 """Measure daemons of ``fixtures/daemons``, write ``build/report.json`` and ``docs/results.md``; exit 1 if one fails.
 
 Call: ``python -m tests.report.run [--levels LEVEL,...] [--engine ENGINE] [DAEMON...]``. Named daemons replace their
-older figures, all others keep theirs; without names everything is measured anew.
+older figures, all others keep theirs; without names everything is measured anew. The name ``services`` stands for the
+small services of ``fixtures/services``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import datetime
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from profiler.twin import require_possible
 from tests.report.measure import Study, measure
 from tests.report.outcome import Outcome, Trial
 from tests.report.table import page
+from tests.services.figures import Figure, measure_services
 from tests.system.daemons import ALL_DAEMONS
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "build" / "report.json"
 PAGE = ROOT / "docs" / "results.md"
 SCHEMA_VERSION = 1
+SMALL = "services"
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +41,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--engine", default="auto", choices=[engine.value for engine in Engine])
     parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat(), help="of the figures")
     options = parser.parse_args(arguments)
-    unknown = set(options.daemons) - {daemon.name for daemon in ALL_DAEMONS}
+    unknown = set(options.daemons) - {daemon.name for daemon in ALL_DAEMONS} - {SMALL}
     if unknown:
         parser.error(f"no such daemon: {', '.join(sorted(unknown))}")
     try:
@@ -46,7 +49,7 @@ def main(arguments: list[str]) -> int:
     except ToolError as error:
         print(f"error: {error.message}\nhint:  {error.hint}", file=sys.stderr)
         return 1
-    known = read(FIGURES) if options.daemons else {}
+    known, figures = read(FIGURES) if options.daemons else ({}, [])
     for daemon in ALL_DAEMONS:
         if options.daemons and daemon.name not in options.daemons:
             continue
@@ -54,9 +57,14 @@ def main(arguments: list[str]) -> int:
         levels = tuple(map(Level, options.levels.split(",")))
         known[daemon.name] = measure(Study(daemon, levels, Engine(options.engine), _say), options.date)
         print(f"  {_verdict(known[daemon.name])}, {known[daemon.name].took} s", file=sys.stderr, flush=True)
-        write(known.values())
+        write(known.values(), figures)
+    if not options.daemons or SMALL in options.daemons:
+        print("studying the small services ...", file=sys.stderr, flush=True)
+        figures = measure_services(Engine(options.engine), options.date, _say)
+    write(known.values(), figures)
     print(f"wrote {PAGE} and {FIGURES}", file=sys.stderr)
-    return 0 if all(_verdict(outcome) == "ok" for outcome in known.values()) else 1
+    sound = all(_verdict(outcome) == "ok" for outcome in known.values())
+    return 0 if sound and not any(figure.problem or figure.blocked for figure in figures) else 1
 
 
 def _say(text: str) -> None:
@@ -76,23 +84,28 @@ def _verdict(outcome: Outcome) -> str:
     ) or ("ok" if not outcome.replayed_blocked else "denied by replay")
 
 
-def write(outcomes: Iterable[Outcome]) -> None:
+def write(outcomes: Iterable[Outcome], figures: Sequence[Figure]) -> None:
     """Write both files, daemons by name."""
     in_order = sorted(outcomes, key=lambda outcome: outcome.name)
-    document = {"schema_version": SCHEMA_VERSION, "daemons": [asdict(outcome) for outcome in in_order]}
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "daemons": [asdict(outcome) for outcome in in_order],
+        "services": [asdict(figure) for figure in figures],
+    }
     FIGURES.parent.mkdir(exist_ok=True)
     FIGURES.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(page(in_order), encoding="utf-8")
+    PAGE.write_text(page(in_order, figures), encoding="utf-8")
 
 
-def read(path: Path) -> dict[str, Outcome]:
-    """Return the outcomes of an earlier run, by name; none if there are none of this layout."""
+def read(path: Path) -> tuple[dict[str, Outcome], list[Figure]]:
+    """Return the figures of an earlier run: daemons by name, and small services; none if not of this layout."""
     if not path.is_file():
-        return {}
+        return {}, []
     document = json.loads(path.read_text(encoding="utf-8"))
     if document.get("schema_version") != SCHEMA_VERSION:
-        return {}
-    return {values["name"]: _outcome(values) for values in document["daemons"]}
+        return {}, []
+    figures = [Figure(**_tuples(values)) for values in document.get("services", ())]
+    return {values["name"]: _outcome(values) for values in document["daemons"]}, figures
 
 
 def _outcome(values: Mapping[str, Any]) -> Outcome:

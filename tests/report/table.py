@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tests.report.outcome import Outcome, Trial
+from tests.services.figures import Figure, block
 
 Row = tuple[str, ...]
 NOTHING = "–"
 EXPLANATION = (Path(__file__).parent / "explanation.md").read_text(encoding="utf-8").rstrip()
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
+def page(outcomes: Sequence[Outcome], figures: Sequence[Figure]) -> str:
     """Return docs/results.md."""
     blocks = [
         "# Results",
@@ -27,6 +28,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
         _table(TIGHTNESS, outcomes),
         "## Recording",
         _table(RECORDING, outcomes),
+        *([block(figures)] if figures else []),
         "## What did not work",
         "\n".join(f"- {line}" for line in _failures(outcomes)) or "Nothing failed.",
         EXPLANATION,
