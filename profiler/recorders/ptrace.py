@@ -28,7 +28,8 @@ from profiler import run
 from profiler.errors import PermissionRefused, ToolError
 from profiler.machine import Machine
 from profiler.recorders.base import Availability, Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded
-from profiler.recorders.ptrace_values import CallReader, call_numbers, is_read, plans
+from profiler.recorders.ptrace_names import call_numbers
+from profiler.recorders.ptrace_values import CallReader, is_read, plans
 
 SLOW = "about a hundred times slower than the service runs by itself"
 """What to tell whoever chooses this recorder."""

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import struct
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from profiler.recorders.base import Descriptor, Struct, Symbol, Value
 from profiler.recorders.ptrace_calls import CALLS, INDIRECT, ONLY_64_BIT
+from profiler.recorders.ptrace_messages import message, netlink_header, socket_address
+from profiler.recorders.ptrace_names import call_numbers, constants
 
 Step = list[Any]
 """One thing to read, as the child takes it: kind, position of the argument, and what the kind needs."""
 
-_FOLDER = Path(__file__).parent
 _LEVELS = {0: "option_ip", 1: "option", 6: "option_tcp", 41: "option_ipv6", 270: "option_netlink"}
 _IO_CLASSES = ("IOPRIO_CLASS_NONE", "IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE")
 _DUPLICATING = {"F_DUPFD", "F_DUPFD_CLOEXEC"}
-_CONTROL = struct.Struct("=Qii")  # struct cmsghdr of 64 bit
-
-
-@cache
-def constants() -> dict[str, dict[int, str]]:
-    """Return the tables of names by value."""
-    read = json.loads((_FOLDER / "ptrace_constants.json").read_text(encoding="utf-8"))
-    tables = {table: {int(value): name for value, name in names.items()} for table, names in read.items()}
-    tables["ioctl"].update(call_numbers()["ioctls"])
-    return tables
-
-
-@cache
-def call_numbers() -> dict[str, dict[int, str]]:
-    """Return the names of the system calls by number, per architecture; and those of ``ioctls``."""
-    read = json.loads((_FOLDER / "ebpf" / "x86_64.numbers.json").read_text(encoding="utf-8"))
-    return {table: {int(number): name for number, name in names.items()} for table, names in read.items()}
 
 
 def is_read(name: str, architecture: str) -> bool:
@@ -174,7 +154,7 @@ class CallReader:
 
     def _netlink(self, position: int, register: int) -> Value:
         data = self._bytes(f"netlink{position}")
-        return _netlink_header(data) if data else register
+        return netlink_header(data) if data else register
 
     def _message(self, position: int, register: int) -> Value:
         return self._messages_at(f"message{position}")[0] or register
@@ -186,10 +166,10 @@ class CallReader:
         return tuple(message for message in self._messages_at(f"messages{position}") if message) or register
 
     def _messages_out(self, position: int, register: int) -> Value:
-        return tuple(message for message in self._messages_at(f"messages-out{position}") if message) or register
+        return tuple(filter(None, self._messages_at(f"messages-out{position}"))) or register
 
     def _messages_at(self, key: str) -> list[Struct | None]:
-        return [_message(parts) for parts in self._read.get(key) or [None]]
+        return [message(parts) for parts in self._read.get(key) or [None]]
 
     def _pair(self, position: int, register: int) -> Value:
         found = self._read.get(f"pair{position}")
@@ -339,66 +319,3 @@ _SIMPLE: dict[str, Callable[[int], Value]] = {
 def _capability_set(bits: int) -> Value:
     names = [f"1<<{name}" for number, name in constants()["capability"].items() if bits >> number & 1]
     return Symbol("|".join(names)) if names else 0
-
-
-def socket_address(data: bytes) -> Struct:
-    """Return a ``struct sockaddr`` with the fields that strace prints."""
-    if len(data) < 2:
-        return Struct({})
-    (number,) = struct.unpack_from("=H", data)
-    family = constants()["family"].get(number, str(number))
-    fields: dict[str, Value] = {"sa_family": Symbol(family)}
-    if family == "AF_UNIX":
-        name = data[2:]
-        fields["sun_path"] = name if name.startswith(b"\0") else name.partition(b"\0")[0]
-    elif family == "AF_INET" and len(data) >= 8:
-        fields["sin_port"] = struct.unpack_from("!H", data, 2)[0]
-        fields["sin_addr"] = str(ipaddress.IPv4Address(data[4:8])).encode()
-    elif family == "AF_INET6" and len(data) >= 24:
-        fields["sin6_port"] = struct.unpack_from("!H", data, 2)[0]
-        fields["sin6_addr"] = _ipv6(data[8:24])
-    elif family == "AF_NETLINK" and len(data) >= 12:
-        fields["nl_groups"] = struct.unpack_from("=I", data, 8)[0]
-    return Struct(fields)
-
-
-def _ipv6(data: bytes) -> bytes:
-    # As inet_ntop(3) writes it: mapped addresses with dots.
-    address = ipaddress.IPv6Address(data)
-    return f"::ffff:{address.ipv4_mapped}".encode() if address.ipv4_mapped else str(address).encode()
-
-
-def _netlink_header(data: bytes) -> Value:
-    if len(data) < 6:
-        return 0
-    number = struct.unpack_from("=H", data, 4)[0]
-    return Struct({"nlmsg_type": Symbol(constants()["route"].get(number, hex(number)))})
-
-
-def _message(parts: list[str | None] | None) -> Struct | None:
-    if not parts or any(part is None for part in parts[:1]):
-        return None
-    name, control, head = (bytes.fromhex(part or "") for part in parts)
-    fields: dict[str, Value] = {"msg_name": socket_address(name) if name else None}
-    if head:
-        fields["msg_iov"] = (_netlink_header(head),)
-    if control:
-        fields["msg_control"] = tuple(_controls(control))
-    return Struct(fields)
-
-
-def _controls(data: bytes) -> list[Struct]:
-    found = []
-    while len(data) >= _CONTROL.size:
-        length, level, kind = _CONTROL.unpack_from(data)
-        if length < _CONTROL.size:
-            break
-        content = data[_CONTROL.size : length]
-        if (level, kind) == (1, 2) and len(content) >= 12:
-            pid, user, group = struct.unpack_from("=iII", content)
-            who = Struct({"pid": pid, "uid": user, "gid": group})
-            found.append(Struct({"cmsg_type": Symbol("SCM_CREDENTIALS"), "cmsg_data": who}))
-        elif (level, kind) == (1, 1):
-            found.append(Struct({"cmsg_type": Symbol("SCM_RIGHTS")}))
-        data = data[(length + 7) & ~7 :]
-    return found

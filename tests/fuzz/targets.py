@@ -16,7 +16,8 @@ from profiler.normalise.recording import Normaliser
 from profiler.recorders.base import Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded
 from profiler.recorders.ptrace import EventReader
 from profiler.recorders.ptrace_calls import CALLS
-from profiler.recorders.ptrace_values import call_numbers, socket_address
+from profiler.recorders.ptrace_messages import socket_address
+from profiler.recorders.ptrace_names import call_numbers
 from profiler.recorders.strace_lines import LineReader
 from tests.fuzz import material
 from tests.profiler.normalise.calls import BareMachine
