@@ -30,6 +30,7 @@ class Engine(StrEnum):
 class _Entry:
     begin: Callable[[Assignment], Watch]
     available: Callable[[Assignment], Availability]
+    note: str = ""  # what the user should know before choosing it
 
 
 def _strace_available(assignment: Assignment) -> Availability:
@@ -47,7 +48,7 @@ def _ptrace_available(assignment: Assignment) -> Availability:
 REGISTRY: dict[Engine, _Entry] = {
     Engine.EBPF: _Entry(EbpfWatch, _ebpf_available),
     Engine.STRACE: _Entry(StraceWatch, _strace_available),
-    Engine.PTRACE: _Entry(PtraceWatch, _ptrace_available),
+    Engine.PTRACE: _Entry(PtraceWatch, _ptrace_available, ptrace.SLOW),
 }
 """The engines in the order in which ``auto`` tries them."""
 
@@ -65,6 +66,8 @@ def choose(engine: Engine, assignment: Assignment, announce: Callable[[str], Non
         if answer.available:
             for other, why in refused:
                 announce(f"{other} cannot be used: {why.reason}; recording with {candidate}")
+            if entry.note:
+                announce(f"{candidate}: {entry.note}")
             return entry.begin(assignment)
         refused.append((candidate, answer))
     raise _refusal(assignment.machine, refused)
