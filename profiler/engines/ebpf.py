@@ -67,8 +67,12 @@ class EbpfWatch(Watch):
 
     @property
     def notes(self) -> Losses:
-        """Where the looser answer was taken."""
-        return self._normaliser.notes
+        """Where the looser answer was taken, and which tables were full."""
+        both = (self._normaliser.notes, self._recorder.notes)
+        return Losses(
+            {kind: count for notes in both for kind, count in notes.counts.items()},
+            {kind: sample for notes in both for kind, sample in notes.samples.items()},
+        )
 
     def facts(self) -> tuple[Fact, ...]:
         """Return all facts; those observed stand for inferred ones of the same behaviour."""

@@ -1217,6 +1217,9 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	if (d->kind == KIND_MAP || d->kind == KIND_PROTECT) { /* the frequent ones without consequence */
 		if (!(regs->dx & PROT_EXEC))
 			return 0;
+	} else if (d->kind == KIND_ADDRESS && d->flags & (SENDING | INCOMING)) { /* on connected sockets: no address */
+		if (!(architecture == 1 ? (u32)regs->di : regs->r8))
+			return 0;
 	} else if (d->kind == KIND_CLONE) {
 		if (!((architecture == 1 ? regs->bx : regs->di) & NAMESPACES & d->mask[0]))
 			return 0;
