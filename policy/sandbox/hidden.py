@@ -53,7 +53,7 @@ def hidden_outcome(entry: MountEntry, use: PathUse, outcome: str, looker: Looker
         case Mode.INACCESSIBLE:
             return _inaccessible(entry, use, outcome, looker)
         case Mode.PRIVATE_TMP:
-            return _private_tmp(entry, use, outcome)
+            return _private_tmp(entry, use, outcome, looker)
         case Mode.PRIVATE_DEVICES:
             return _private_devices(entry, use, outcome)
         case _:
@@ -135,11 +135,18 @@ def _name_in_temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Lo
     return LOST if entry.loses_writes and outcome in HAPPENED else outcome
 
 
-def _private_tmp(entry: MountEntry, use: PathUse, outcome: str) -> str:
+def _private_tmp(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) -> str:
     if use.path == entry.path or use.created_by_service:
         return outcome
-    if use.access in {Access.CREATE, Access.BIND} and parent_of(use.path) == entry.path:
-        return OK if outcome in NAME_IS_TAKEN else outcome
+    if use.access in {Access.CREATE, Access.BIND}:
+        parent = parent_of(use.path)
+        if looker.provided(parent) and parent != entry.path and not looker.is_root:
+            return "EACCES"  # systemd made the directory for a mount further down
+        if looker.provided(parent) or parent == entry.path:
+            return OK if outcome in NAME_IS_TAKEN else outcome
+    elif use.access is not Access.DELETE and looker.provided(use.path):
+        is_refused = use.access is Access.WRITE_PROBE and not looker.is_root
+        return "EACCES" if is_refused else _fresh_top(use, outcome, looker, writable=True)
     return "ENOENT"
 
 

@@ -113,6 +113,20 @@ RULES = (
         "a twin write-protects these, and a new /proc or /sys of the unit is without that protection",
     ),
     Rule(
+        lambda pair: pair.denial is None and pair.probe.name == "read /proc/kmsg" and pair.after[0] == "EAGAIN",
+        "a twin has an empty file in place of the kernel's log, which a new /proc of the unit shows",
+    ),
+    Rule(
+        lambda pair: (
+            _is_about(pair, "PrivateTmp")
+            and pair.denial is not None
+            and (pair.after[0] != pair.before[0] or pair.before[0] in {"EXDEV", "EEXIST"})
+            and "/tmp/probe" in pair.probe.name
+            and any("/tmp/" in value for value in pair.label.split() if "/tmp/probe" in value)
+        ),
+        "refused either way; below a private /tmp, names beside what is bound into it decide which errno comes first",
+    ),
+    Rule(
         lambda pair: _blames(pair, "ProtectControlGroups") and "/sys/fs/cgroup/cgroup.procs" in pair.probe.name,
         "the service sees a tree of its own, which has files of the same names",
     ),
