@@ -97,6 +97,15 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
+def stamped(data: bytes, tool_version: str) -> bytes:
+    """Return a drop-in of anybody's with a first line by which later edits can be told; one of ours as it is."""
+    if parse(data).digest_matches():
+        return data
+    first, _, rest = data.partition(b"\n")
+    body = rest if _FIRST_LINE.fullmatch(first.decode("utf-8", "replace").removeprefix("#")) else data
+    return f"# unit-tailor {tool_version} sha256:{_digest(body)}\n".encode() + body
+
+
 def parse(text: str | bytes, name: str = "") -> DropIn:
     """Read a drop-in, ours or anybody's. ``name`` is the file for messages.
 

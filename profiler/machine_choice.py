@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from profiler.errors import PermissionRefused, UsageError
+from profiler.errors import PermissionRefused, ToolError, UsageError
 from profiler.machine import Host, Machine
 from profiler.progress import step
 from profiler.unit.workload import Workload
@@ -68,6 +68,16 @@ def require_root() -> None:
     if os.geteuid() != 0:
         raise PermissionRefused(
             "studying a service needs root: it is traced and restarted", hint="run the same command with sudo"
+        )
+
+
+def require_running_systemd() -> None:
+    """Raise PermissionRefused when not root, ToolError where no systemd runs: what is installed is installed here."""
+    require_root()
+    if not Host.has_systemd():
+        raise ToolError(
+            "systemd is not running on this host: there is nothing to install for",
+            hint="try drop-ins in a twin instead: unit-tailor validate UNIT DROPIN --twin",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from policy.relax import Relaxation
 from policy.replay import Replayed
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
@@ -12,7 +13,6 @@ from policy.wording import denial_in_words
 from profiler.record import Recorded
 from profiler.run import pasteable
 from profiler.terminal import printable
-from profiler.unit.unit import OUR_DROP_IN
 from profiler.validate.validation import Verdict
 
 SHOWN = 20
@@ -74,11 +74,15 @@ def verdict_in_words(verdict: Verdict, unit: str) -> list[str]:
     return lines
 
 
+def relaxation_lines(relaxations: Sequence[Relaxation]) -> list[str]:
+    """Return what was relaxed, each with its reason."""
+    return [printable(f"relaxed: {relaxation}") for relaxation in relaxations]
+
+
 def installation_advice(unit: str, drop_in: Path) -> list[str]:
     """Return the commands that install a drop-in permanently."""
-    place = f"/etc/systemd/system/{unit}.d/{OUR_DROP_IN}"
     return [
         "next, to install it for good:",
-        f"  {pasteable(['install', '-D', '-m', '644', str(drop_in), place])}",
-        f"  systemctl daemon-reload && {pasteable(['systemctl', 'restart', unit])}",
+        f"  {pasteable(['unit-tailor', 'apply', unit, str(drop_in)])}",
+        "  (with --confirm-within 10min it goes away by itself unless you confirm it)",
     ]

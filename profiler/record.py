@@ -20,6 +20,7 @@ from profiler.machine import Machine
 from profiler.normalise.attribution import Scope
 from profiler.recorders.base import Losses
 from profiler.unit.control_group import control_group
+from profiler.unit.health import Wellness
 from profiler.unit.life import Life, Lived, PhaseClock
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
@@ -48,6 +49,7 @@ def record_unit(
     serving_for: float = 0.0,
     engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
+    wellness: Wellness | None = None,
 ) -> Recorded:
     """Record a whole life of a unit; it is left running, or stopped, as it was found.
 
@@ -59,7 +61,7 @@ def record_unit(
     clock = PhaseClock()
     watch = choose(engine, _assignment(unit, settings, clock), announce)
     with watch:
-        lived, error = _drive(Life(unit, workload, serving_for, announce), clock)
+        lived, error = _drive(Life(unit, workload, serving_for, announce, wellness or Wellness()), clock)
     never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(watch)))
     recording = _recording(unit.machine, watch, clock.seen, _workload_result(workload is not None, lived))
     return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived, error=error)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from policy.wording import behaviour_in_words
-
 from policy.replay import Replayed
 from policy.sandbox.denial import Denial
+from policy.wording import behaviour_in_words
 
 SCHEMA_VERSION = 1
 

@@ -21,6 +21,10 @@ LONGEST = 7 * 24 * 3600.0
 """Seconds that one recording may take."""
 
 
+CHECK_TIMEOUT = 60.0
+"""Seconds that a check of the user's may take."""
+
+
 def seconds(text: str) -> float:
     """Return the seconds in a time span such as ``90``, ``30s`` or ``1min 30s``; raises UsageError for another text."""
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text)
@@ -47,6 +51,16 @@ def workload_option(command: Command) -> Command:
     )(command)
 
 
+def check_option(command: Command) -> Command:
+    """Add ``--check``, handed to the command as ``check: Workload | None``."""
+    return click.option(
+        "--check",
+        metavar="COMMAND",
+        callback=lambda _context, _option, value: Workload(value, timeout=CHECK_TIMEOUT) if value else None,
+        help="A shell command that exits 0 if the service is well. It is tried for some seconds.",
+    )(command)
+
+
 def duration_option(command: Command) -> Command:
     """Add ``--for``, handed to the command as ``serving_for``, in seconds."""
     return click.option(
@@ -68,8 +82,3 @@ def engine_option(command: Command) -> Command:
         callback=lambda _context, _option, value: Engine(value),
         help="What records. auto: the best that works here (unit-tailor doctor says which do).",
     )(command)
-
-
-def force_option(command: Command) -> Command:
-    """Add ``-f``/``--force``, handed to the command as ``force``."""
-    return click.option("-f", "--force", is_flag=True, help="Replace files that exist already.")(command)

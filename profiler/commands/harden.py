@@ -8,21 +8,26 @@ from typing import Any
 
 import click
 
+from policy.drop_in import DropIn
+from policy.host_facts import HostFacts
 from policy.replay import replay
+from policy.service_profile import Profile
 from profiler import profile_file, progress
 from profiler.commands.record import conclude
 from profiler.errors import ExitCode
-from profiler.generation import generate
+from profiler.generation import Generated, generate
 from profiler.host import read_host_facts
 from profiler.level_option import level_option
 from profiler.machine import Machine
 from profiler.machine_choice import MachineChoice, machine_options
-from profiler.messages import denials_in_words, installation_advice, replay_summary, verdict_in_words
+from profiler.messages import denials_in_words, installation_advice, relaxation_lines, replay_summary, verdict_in_words
 from profiler.options import force_option, quiet_option
 from profiler.record import Recorded, record_unit
-from profiler.service_options import duration_option, engine_option, workload_option
+from profiler.service_options import check_option, duration_option, engine_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
+from profiler.validate.guard import attended
+from profiler.validate.relaxing import Relaxed, validate_relaxing
 from profiler.validate.validation import Verdict, validate
 
 
@@ -30,6 +35,7 @@ from profiler.validate.validation import Verdict, validate
 @click.argument("unit")
 @workload_option
 @duration_option
+@check_option
 @engine_option
 @click.option(
     "-o",
@@ -40,6 +46,7 @@ from profiler.validate.validation import Verdict, validate
 )
 @force_option
 @level_option
+@click.option("--relax/--no-relax", default=True, help="If validation finds something blocked, allow it and try again.")
 @click.option("--show", is_flag=True, help="Print the drop-in as well.")
 @click.option("--accept-partial", is_flag=True, help="Go on although the recording lost something.")
 @machine_options
@@ -80,18 +87,39 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         machine_choice.machine(workload) as machine,
         progress.step(f"validating {study.name} under {drop_in_path}") as step,
     ):
-        verdict = validate(
-            _study(machine, unit),
-            generated.text,
-            generated.drop_in.assignments,
+        relaxed = _validate(_study(machine, unit), generated, recorded.profile, host, workload, step, options)
+    if relaxed.relaxations:
+        profile_file.write_text(drop_in_path, relaxed.drop_in.render(), mode=0o644, force=True)
+        _say(relaxation_lines(relaxed.relaxations))
+    click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
+    return _conclude(relaxed.verdict, study.name, drop_in_path)
+
+
+def _validate(
+    study: Unit,
+    generated: Generated,
+    before: Profile,
+    host: HostFacts,
+    workload: Workload | None,
+    step: progress.Step,
+    options: dict[str, Any],
+) -> Relaxed:
+    def test(candidate: DropIn) -> Verdict:
+        return validate(
+            study,
+            candidate.render(),
+            candidate.assignments,
             host,
             workload=workload,
-            before=recorded.profile,
+            check=options["check"],
+            before=before,
             engine=options["engine"],
             announce=step.detail,
         )
-    click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
-    return _conclude(verdict, study.name, drop_in_path)
+
+    if not options["relax"]:
+        return Relaxed(generated.drop_in, test(generated.drop_in))
+    return validate_relaxing(generated.drop_in, test, host, before, step.detail)
 
 
 def _conclude(verdict: Verdict, name: str, drop_in_path: Path) -> int:
@@ -104,7 +132,7 @@ def _conclude(verdict: Verdict, name: str, drop_in_path: Path) -> int:
 
 
 def _record(study: Unit, workload: Workload | None, options: dict[str, Any]) -> Recorded:
-    with progress.step(f"recording {study.name}") as step:
+    with progress.step(f"recording {study.name}") as step, attended(study, step.detail):
         return record_unit(
             study,
             workload=workload,

@@ -14,9 +14,16 @@ from profiler.options import quiet_option
 
 
 @click.command()
-@click.argument("profiles", metavar="PROFILE...", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
+@click.argument(
+    "profiles", metavar="PROFILE...", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False)
+)
 @click.option(
-    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path, readable=False), help="The merged profile."
+    "-o",
+    "--output",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="The merged profile.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--different-units", is_flag=True, help="Merge profiles of different units into one.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from profiler.record import Recorded, record_command, record_running, record_uni
 from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.unit.unit import Unit, full_name
 from profiler.unit.workload import Workload
+from profiler.validate.guard import attended
 
 SEPARATOR = "--"
 
@@ -92,7 +94,7 @@ def _record(unit: Unit, workload: Workload | None, options: dict[str, Any]) -> R
     unit.check_without_ours()
     if not options["attach"]:
         unit.check_may_restart()
-    with progress.step(f"recording {unit.name}") as step:
+    with progress.step(f"recording {unit.name}") as step, _held(unit, step, attach=options["attach"]):
         return (record_running if options["attach"] else record_unit)(
             unit,
             workload=workload,
@@ -100,6 +102,10 @@ def _record(unit: Unit, workload: Workload | None, options: dict[str, Any]) -> R
             engine=options["engine"],
             announce=step.detail,
         )
+
+
+def _held(unit: Unit, step: progress.Step, *, attach: bool) -> AbstractContextManager[None]:
+    return nullcontext() if attach else attended(unit, step.detail)
 
 
 def conclude(

@@ -7,60 +7,105 @@ from typing import Any
 
 import click
 
+from policy.drop_in import DropIn
+from policy.relax import Relaxation
 from profiler import profile_file, progress
 from profiler.drop_in_file import read_drop_in
-from profiler.errors import ExitCode
+from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
 from profiler.machine_choice import MachineChoice, machine_options
-from profiler.messages import installation_advice, verdict_in_words
-from profiler.options import quiet_option
-from profiler.service_options import engine_option, workload_option
+from profiler.messages import installation_advice, relaxation_lines, verdict_in_words
+from profiler.options import force_option, quiet_option
+from profiler.service_options import check_option, engine_option, workload_option
+from profiler.terminal import printable
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
-from profiler.validate.validation import validate
+from profiler.validate.relaxing import Relaxed, suggestions, validate_relaxing
+from profiler.validate.validation import Verdict, validate
 
 
 @click.command("validate")
 @click.argument("unit")
 @click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path, readable=False))
 @workload_option
+@check_option
 @engine_option
-@click.option("--profile", type=click.Path(path_type=Path, readable=False), help="A recording of the same use, to compare with.")
+@click.option(
+    "--profile", type=click.Path(path_type=Path, readable=False), help="A recording of the same use, to compare with."
+)
 @click.option("--keep", is_flag=True, help="If it fits, leave the drop-in in force until the next boot.")
+@click.option("--relax", is_flag=True, help="Allow the least of what is blocked and try again, until it fits.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Where the relaxed drop-in goes. Default: DROPIN with .relaxed before .conf.",
+)
+@force_option
 @machine_options
 @quiet_option
 def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice: MachineChoice, **options: Any) -> int:
     """Test a drop-in by a restart under a real systemd, with the workload, and put the service back.
 
-    The drop-in is installed for this boot only. Whatever happens, the service ends up under its own settings; exits 3
-    if it does not work under the drop-in, or if the drop-in denied it anything.
+    The drop-in is installed for this boot only. Whatever happens, the service ends up under its own settings. Exits 3
+    if it does not work under the drop-in or was denied anything, and names the smallest changes that would allow it.
 
     \b
     Example:
       unit-tailor validate nginx nginx.conf --workload ./use-nginx.sh
     """
     parsed = read_drop_in(drop_in)
+    output = options["output"] or drop_in.with_name(f"{drop_in.stem}.relaxed.conf")
+    if options["relax"]:
+        _check_relaxable(parsed, drop_in, output, force=options["force"])
     before = profile_file.read_profile(options["profile"]) if options["profile"] else None
     with machine_choice.machine(workload) as machine:
         study = Unit.load(machine, unit)
         study.check_may_restart()
         study.check_without_ours()
+        host = read_host_facts(machine)
         with progress.step(f"validating {study.name} under {drop_in}") as step:
-            verdict = validate(
-                study,
-                drop_in.read_text(encoding="utf-8"),
-                parsed.assignments,
-                read_host_facts(machine),
-                workload=workload,
-                before=before,
-                keep=options["keep"],
-                engine=options["engine"],
-                announce=step.detail,
-            )
-    for line in verdict_in_words(verdict, study.name):
+
+            def test(candidate: DropIn) -> Verdict:
+                text = drop_in.read_text(encoding="utf-8") if candidate is parsed else candidate.render()
+                return validate(
+                    study,
+                    text,
+                    candidate.assignments,
+                    host,
+                    workload=workload,
+                    check=options["check"],
+                    before=before,
+                    keep=options["keep"],
+                    engine=options["engine"],
+                    announce=step.detail,
+                )
+
+            if options["relax"]:
+                relaxed = validate_relaxing(parsed, test, host, before, step.detail)
+            else:
+                relaxed = Relaxed(parsed, test(parsed))
+    return _conclude(study.name, relaxed, suggestions(relaxed.drop_in, relaxed.verdict, host, before), drop_in, output)
+
+
+def _check_relaxable(parsed: DropIn, drop_in: Path, output: Path, *, force: bool) -> None:
+    if parsed.elsewhere:
+        raise UsageError(
+            f"{drop_in} sets more than [Service] settings", hint="--relax writes only those: move the others elsewhere"
+        )
+    profile_file.check_writable(output, force=force)
+
+
+def _conclude(unit: str, relaxed: Relaxed, suggested: tuple[Relaxation, ...], drop_in: Path, output: Path) -> int:
+    for line in (*relaxation_lines(relaxed.relaxations), *verdict_in_words(relaxed.verdict, unit)):
         click.echo(line)
-    if not verdict.fits:
+    if relaxed.relaxations:
+        profile_file.write_text(output, relaxed.drop_in.render(), mode=0o644, force=True)
+        click.echo(f"wrote {output}", err=True)
+    if not relaxed.verdict.fits:
+        for change in suggested:
+            click.echo(printable(f"the smallest change: {change}"))
         return ExitCode.DOES_NOT_FIT
-    for line in installation_advice(study.name, drop_in):
+    for line in installation_advice(unit, output if relaxed.relaxations else drop_in):
         click.echo(line, err=True)
     return ExitCode.DONE

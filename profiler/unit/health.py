@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from profiler.errors import ToolError
+from profiler.errors import CommandFailed, ToolError
 from profiler.unit.exit_status import failure_in_words
+from profiler.unit.listening import in_words, listening
 from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+
+Answer = TypeVar("Answer")
 
 SETTLE_SECONDS = 1.0
 """How long the main process must stay the same before the service counts as up: for Type=simple systemd says
@@ -16,7 +23,22 @@ SETTLE_SECONDS = 1.0
 SETTLE_LIMIT = 30.0
 """Seconds after which a service that neither settles nor fails counts as not well."""
 
-WATCHED = ["ActiveState", "SubState", "Result", "MainPID", "NRestarts", "ExecMainCode", "ExecMainStatus", "Type"]
+PATIENCE = 10.0
+"""Seconds in which a service that has started must listen where it listened before, and the user's check succeed:
+systemd counts Type=simple services as started before they do anything."""
+
+WATCHED = [
+    "ActiveState",
+    "SubState",
+    "Result",
+    "MainPID",
+    "NRestarts",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "Type",
+    "StatusText",
+    "StatusErrno",
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,8 @@ def observe(unit: Unit) -> Health:
     problem = failure_in_words(found["Result"], found["ExecMainCode"], found["ExecMainStatus"])
     if not problem and found["ActiveState"] not in {"active", "reloading"} and found["Type"] != "oneshot":
         problem = f"it is {found['ActiveState']} ({found['SubState']})"
+    if not problem and found["StatusErrno"] not in {"", "0"}:  # ERRNO= of sd_notify(3)
+        problem = f"it reports the error {os.strerror(int(found['StatusErrno']))}: {found['StatusText']}"
     return Health(
         found["ActiveState"],
         found["SubState"],
@@ -77,3 +101,42 @@ def check_health(unit: Unit, before: Health) -> Health:
             f"it was restarted {now.restarts - before.restarts} times by systemd",
         )
     return now
+
+
+@dataclass(frozen=True)
+class Wellness:
+    """What being well means for one service: where it must listen, and a command of the user's that must succeed."""
+
+    listeners: frozenset[str] = field(default_factory=frozenset)
+    check: Workload | None = None
+
+    @classmethod
+    def of(cls, unit: Unit, check: Workload | None = None) -> Wellness:
+        """Take a running service as the measure."""
+        return cls(listening(unit), check)
+
+    def problem(self, unit: Unit) -> str:
+        """Return in words what is wrong with a service that has settled, or the empty string.
+
+        It has a few seconds to get well: systemd calls many services started before they listen.
+        """
+        if missing := _patiently(lambda: sorted(self.listeners - listening(unit))):
+            return f"it does not listen any more on {', '.join(map(in_words, missing))}"
+        words = _patiently(lambda: self._complaint(unit))
+        return words or check_health(unit, observe(unit)).problem
+
+    def _complaint(self, unit: Unit) -> str:
+        try:
+            if self.check is not None:
+                self.check.run(unit.machine)
+        except CommandFailed as error:
+            return error.message.replace("the workload failed", "the check failed", 1)
+        return ""
+
+
+def _patiently(question: Callable[[], Answer]) -> Answer:
+    # Asks until nothing is missing any more, or the time is over.
+    deadline = time.monotonic() + PATIENCE
+    while (answer := question()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return answer

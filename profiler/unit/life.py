@@ -6,11 +6,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from policy.behaviour import Phase
 from profiler.errors import CommandFailed, ToolError
-from profiler.unit.health import Health, check_health, observe, wait_until_settled
+from profiler.unit.health import Health, Wellness, check_health, observe, wait_until_settled
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 
@@ -64,6 +64,7 @@ class Life:
     workload: Workload | None = None
     serving_for: float = 0.0  # seconds to wait for other people's traffic
     announce: Callable[[str], None] = lambda _text: None
+    wellness: Wellness = field(default_factory=Wellness)  # what must be so after the use, before the stop
 
     def drive(self, clock: PhaseClock) -> Lived:
         """Restart, use, reload and stop the service; it ends in the state in which it was found.
@@ -79,7 +80,7 @@ class Life:
             error, interrupted = self._serve(clock)
             if not error and not interrupted:
                 self._reload(clock)
-            lived = Lived(check_health(self.unit, before), error, interrupted)
+            lived = Lived(self._health(before), error, interrupted)
             clock.begin(Phase.STOP)
             self.announce(f"stopping {self.unit.name}")
             self.unit.systemctl.change("restart" if was_active else "stop", self.unit.name)
@@ -101,6 +102,10 @@ class Life:
             return Lived(check_health(self.unit, before))
         error, interrupted = self._serve(clock)
         return Lived(check_health(self.unit, before), error, interrupted)
+
+    def _health(self, before: Health) -> Health:
+        health = check_health(self.unit, before)
+        return health if health.problem else replace(health, problem=self.wellness.problem(self.unit))
 
     def _start(self) -> None:
         # restart, never start: a socket-activated unit that is not running comes up the same way

@@ -49,6 +49,7 @@ PROPERTIES = (
     "Restart",
     "FailureAction",
     "SuccessAction",
+    "StartLimitAction",
     "StateDirectory",
     "RuntimeDirectory",
     "CacheDirectory",
@@ -144,8 +145,9 @@ class Unit:
         for name in ("RefuseManualStart", "RefuseManualStop"):
             if properties[name] == "yes":
                 raise ToolError(f"{self.name} has {name}=yes: it cannot be restarted by hand", hint=hint)
-        if properties["FailureAction"] not in {"", "none"} or properties["SuccessAction"] not in {"", "none"}:
-            raise ToolError(f"{self.name} has FailureAction= or SuccessAction=: a failed test could reboot", hint=hint)
+        for name in ("FailureAction", "SuccessAction", "StartLimitAction"):
+            if properties[name] not in {"", "none"}:
+                raise ToolError(f"{self.name} has {name}=: a failed test could reboot", hint=hint)
         if self.name.startswith(("dbus", "systemd-", "user@")) and self.machine.name == "this host":
             raise ToolError(f"{self.name} is a part of the running system: restarting it is not safe", hint=hint)
 
@@ -155,7 +157,7 @@ class Unit:
         if path:
             raise ToolError(
                 f"{self.name} runs under a drop-in of unit-tailor: {path}",
-                hint=f"take it away first: rm {path} && systemctl daemon-reload",
+                hint=f"take it away first: unit-tailor revert {self.name}",
             )
 
     def settings(self) -> UnitSettings:

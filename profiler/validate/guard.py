@@ -1,58 +1,125 @@
-"""A promise that outlives us: if we die while a unit is under trial, systemd itself puts the unit back.
+"""A promise that outlives us: if we die while a unit is changed, systemd itself brings the change to its end.
 
-We hold a lock (flock(2)) on a file in the machine's /run. A transient service on the machine waits for that lock. The
-kernel releases it when we end, however we end; if the trial's drop-in is still there then, the service removes it and
-restarts the unit. After a reboot /run is empty, so nothing of ours is in force either.
+We hold a lock (flock(2)) on a file in the machine's /run. Before anything is changed, a transient service is started
+that waits for that lock, and a *note* is written of what has to be done. The kernel releases the lock when we end,
+however we end; if the note is still there then, the service does what it says. The note goes away last, when the unit
+is whole again, so there is no moment at which a death leaves half a change. Should the guard die as well, the next
+command that takes the lock does what the note says. After a reboot /run is empty, so nothing of ours is in force.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from profiler.errors import ToolError
 from profiler.machine import Machine
 from profiler.unit.unit import Unit
+from profiler.validate.placing import put, read, staged_path, take_away
 
 STATE = "/run/unit-tailor"
-"""Where locks live on the machine: gone at reboot."""
+"""Where locks and notes live on the machine: gone at reboot."""
 
 LOCK_WAIT = 20.0
 """Seconds to wait for the guard of a predecessor that died to finish putting the unit back."""
 
-# $1 lock, $2 drop-in, $3 unit, $4 restart or stop
-SCRIPT = """
-exec 9<"$1"
-flock 9 || exit 1
-[ -e "$2" ] || exit 0
-rm -f -- "$2"
-rmdir -- "${2%/*}" 2>/dev/null
-systemctl daemon-reload
-systemctl reset-failed -- "$3"
-exec systemctl "$4" -- "$3"
+RECOVERY_TIMEOUT = 300.0
+"""Seconds that putting a unit back may take: its stop and its start."""
+
+DESCRIPTION = "unit-tailor puts a service back"
+
+# $1 lock or nothing, $2 note, $3 unit, $4 what to do with the unit afterwards, $5 timer to stop or nothing, then the
+# files to remove
+PUT_BACK = """
+lock=$1 note=$2 unit=$3 afterwards=$4 timer=$5
+shift 5
+[ -z "$lock" ] || { exec 9>>"$lock" && flock 9; } || exit 1
+[ -e "$note" ] || exit 0
+for file do
+    rm -f -- "$file"
+    rmdir -- "${file%/*}" 2>/dev/null
+done
+[ -z "$timer" ] || systemctl stop -- "$timer"
+systemctl daemon-reload || { sleep 1; systemctl daemon-reload; }
+systemctl reset-failed -- "$unit"
+systemctl "$afterwards" -- "$unit"
+rm -f -- "$note"
+[ -z "$lock" ] || rm -f -- "$lock"
+"""
+
+# $1 lock or nothing, $2 note, $3 what was on trial, $4 where it is permanent, $5 record of the trial, $6 its timer
+CONFIRM = """
+lock=$1 note=$2 trial=$3 permanent=$4 record=$5 timer=$6
+[ -z "$lock" ] || { exec 9>>"$lock" && flock 9; } || exit 1
+[ -e "$note" ] || exit 0
+rm -f -- "$permanent.staged"
+rmdir -- "${permanent%/*}" 2>/dev/null
+if [ ! -e "$trial" ] || cmp -s -- "$trial" "$permanent"; then
+    rm -f -- "$trial" "$record"
+    rmdir -- "${trial%/*}" 2>/dev/null
+    systemctl stop -- "$timer"
+    systemctl daemon-reload
+fi
+rm -f -- "$note"
+[ -z "$lock" ] || rm -f -- "$lock"
 """
 
 
+@dataclass(frozen=True)
+class Duty:
+    """What has to be done if we die: a script of this file and its words after lock and note."""
+
+    script: str
+    words: tuple[str, ...]
+
+    @classmethod
+    def put_back(cls, unit: str, afterwards: str, *files: str, timer: str = "") -> Duty:
+        """Remove files of ours, and bring the unit to where it was: ``restart``, ``start``, ``stop``, ..."""
+        names = (name for path in files for name in (staged_path(path), path))
+        return cls(PUT_BACK, (unit, afterwards, timer, *names))
+
+    @classmethod
+    def confirm(cls, trial: str, permanent: str, record: str, timer: str) -> Duty:
+        """Make a drop-in on trial permanent if it had got to its place, and leave it on trial if it had not."""
+        return cls(CONFIRM, (trial, permanent, record, timer))
+
+    def command(self, lock: str, note: str) -> list[str]:
+        """Return the command line that does it: once it has the lock, if any, and only while the note is there."""
+        return ["/bin/sh", "-c", self.script, "unit-tailor-guard", lock, note, *self.words]
+
+
+def note_path(unit: str) -> str:
+    """Return where the note of a unit is."""
+    return f"{STATE}/{unit}.note"
+
+
 @contextmanager
-def locked(unit: Unit) -> Iterator[Path]:
+def locked(unit: Unit, announce: Callable[[str], None] = lambda _text: None) -> Iterator[Path]:
     """Hold the lock of a unit, so that two of us never work on it at once; yields the lock file as seen from here.
 
-    Raises ToolError if somebody else holds it for longer than a dead predecessor's guard needs.
+    What a predecessor noted and did not bring to its end is done first, and announced. Raises ToolError if somebody
+    else holds the lock for longer than a dead predecessor's guard needs.
     """
     directory = unit.machine.path(STATE)
     directory.mkdir(mode=0o700, exist_ok=True)
     path = directory / f"{unit.name}.lock"
     descriptor = _lock(path, unit)
     try:
+        if recover(unit):
+            announce(f"an earlier unit-tailor was killed at work: {unit.name} was put back")
         yield path
     finally:
-        path.unlink(missing_ok=True)
+        # A guard that still has to act must find the file.
+        if not unit.machine.path(note_path(unit.name)).exists():
+            path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -70,25 +137,55 @@ def _lock(path: Path, unit: Unit) -> int:
     raise ToolError(f"another unit-tailor is working on {unit.name}", hint="wait for it to end, then try again")
 
 
+def recover(unit: Unit) -> bool:
+    """Do what a note says that nobody is working on any more; False if there is none. To be used inside ``locked``."""
+    path = note_path(unit.name)
+    text = read(unit.machine, path)
+    if text is None:
+        return False
+    try:
+        found = json.loads(text)
+        duty = Duty({"put back": PUT_BACK, "confirm": CONFIRM}[found["duty"]], tuple(map(str, found["words"])))
+    except (ValueError, KeyError, TypeError):
+        raise ToolError(
+            f"the note {path} cannot be read", hint=f"look at: unit-tailor status {unit.name}; then remove it"
+        ) from None
+    unit.machine.run(duty.command("", path), timeout=RECOVERY_TIMEOUT, check=False)
+    return True
+
+
 @contextmanager
-def guarded(unit: Unit, drop_in: str, afterwards: str) -> Iterator[None]:
-    """Have systemd put the unit back (``afterwards``: restart or stop) if we die while ``drop_in`` exists.
+def guarded(unit: Unit, duty: Duty) -> Iterator[Callable[[], None]]:
+    """Have systemd do ``duty`` if we die before the function that is yielded was called: it says that all is whole.
 
     To be used inside ``locked``. Raises ToolError if the guard cannot be started: then nothing has been changed.
     """
     name = f"unit-tailor-guard-{secrets.token_hex(4)}.service"
-    words = [SCRIPT, "unit-tailor-guard", f"{STATE}/{unit.name}.lock", drop_in, unit.name, afterwards]
-    # systemd expands $ in command lines, also in those of systemd-run (systemd.service(5), "Command lines").
-    command = ["/bin/sh", "-c", *(word.replace("$", "$$") for word in words)]
-    options = ["--quiet", "--collect", "--no-ask-password", f"--unit={name}", "--property=Type=exec"]
-    unit.machine.run(["systemd-run", *options, "--", *command])
+    note = note_path(unit.name)
+    kind = "confirm" if duty.script == CONFIRM else "put back"
+    start_transient(unit.machine, name, duty.command(f"{STATE}/{unit.name}.lock", note), "--property=Type=exec")
     try:
-        yield
+        put(unit.machine, note, json.dumps({"duty": kind, "words": duty.words}).encode(), 0o600)
+        yield lambda: take_away(unit.machine, note)
     finally:
-        _dismiss(unit.machine, name, unit.machine.path(drop_in))
+        # Only when all is whole; otherwise the guard is what will do it as soon as we let go of the lock.
+        if not unit.machine.path(note).exists():
+            unit.machine.run(["systemctl", "stop", "--", name], check=False)
 
 
-def _dismiss(machine: Machine, name: str, drop_in: Path) -> None:
-    # Only when the unit has been put back; otherwise the guard is what will do it as soon as we let go of the lock.
-    if not drop_in.exists():
-        machine.run(["systemctl", "stop", "--", name], check=False)
+def start_transient(machine: Machine, name: str, command: list[str], *options: str) -> None:
+    """Start a command as a transient unit (systemd-run(1)) that leaves no trace when it ends. Raises ToolError."""
+    # systemd expands $ in command lines, also in those of systemd-run (systemd.service(5), "Command lines").
+    words = [word.replace("$", "$$") for word in command]
+    fixed = ["--quiet", "--collect", "--no-ask-password", f"--unit={name}", f"--description={DESCRIPTION}"]
+    machine.run(["systemd-run", *fixed, *options, "--", *words])
+
+
+@contextmanager
+def attended(unit: Unit, announce: Callable[[str], None] = lambda _text: None) -> Iterator[None]:
+    """Hold a unit that will be started and stopped, but not changed: if we die, it is left as it was found."""
+    with locked(unit, announce):
+        afterwards = "start" if unit.is_active() else "stop"
+        with guarded(unit, Duty.put_back(unit.name, afterwards)) as whole:
+            yield
+            whole()

@@ -13,6 +13,7 @@ from policy.settings import Assignment
 from profiler.engines.choice import Engine
 from profiler.record import record_unit
 from profiler.unit.exposure import exposure
+from profiler.unit.health import Wellness
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.validate.trial import on_trial
@@ -31,6 +32,7 @@ class Verdict:
     exposure_before: float = 10.0
     exposure_after: float = 10.0
     kept: bool = False
+    under: Profile | None = None  # what was recorded under the drop-in
 
     @property
     def fits(self) -> bool:
@@ -47,29 +49,36 @@ def validate(
     workload: Workload | None = None,
     before: Profile | None = None,
     keep: bool = False,
+    check: Workload | None = None,
     engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
 ) -> Verdict:
     """Test a drop-in by a restart under systemd, with the workload; afterwards the unit has its own settings again.
 
     ``before`` is a recording of the same use without the drop-in: with it, more failures can be told from those that
-    the service always has. ``keep`` leaves the drop-in in force until the next boot if it fits.
+    the service always has. It must listen where it listened before, and ``check`` must succeed. ``keep`` leaves
+    the drop-in in force until the next boot if it fits.
     Raises ToolError if the trial cannot be made.
     """
     level_before = exposure(unit.machine, unit.name)
-    with on_trial(unit, text) as trial:
+    wellness = Wellness.of(unit, check) if unit.is_active() else Wellness(check=check)
+    with on_trial(unit, text, announce) as trial:
         level_after = exposure(unit.machine, unit.name)
-        problem, under = _live(unit, workload, engine, announce)
+        problem, under = _live(unit, workload, engine, announce, wellness)
         denials = denied_under(assignments, under, host, before)
-        verdict = Verdict(problem, denials, trial.warnings, level_before, level_after, kept=keep)
+        verdict = Verdict(problem, denials, trial.warnings, level_before, level_after, kept=keep, under=under)
         trial.keep = keep and verdict.fits
     return verdict
 
 
 def _live(
-    unit: Unit, workload: Workload | None, engine: Engine, announce: Callable[[str], None]
+    unit: Unit,
+    workload: Workload | None,
+    engine: Engine,
+    announce: Callable[[str], None],
+    wellness: Wellness,
 ) -> tuple[str, Profile]:
-    recorded = record_unit(unit, workload=workload, engine=engine, announce=announce)
+    recorded = record_unit(unit, workload=workload, engine=engine, announce=announce, wellness=wellness)
     if recorded.lived.interrupted:
         raise KeyboardInterrupt
     error = recorded.error or recorded.lived.workload_error

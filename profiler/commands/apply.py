@@ -1,0 +1,78 @@
+"""unit-tailor apply"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policy.drop_in import stamped
+from profiler import progress
+from profiler.drop_in_file import read_drop_in, remarks
+from profiler.errors import ExitCode
+from profiler.host import read_host_facts
+from profiler.machine import Host
+from profiler.machine_choice import require_running_systemd
+from profiler.options import quiet_option
+from profiler.service_options import check_option, seconds
+from profiler.terminal import printable
+from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+from profiler.validate.installed import permanent_path
+from profiler.validate.transaction import apply
+from profiler.version import VERSION
+
+
+@click.command("apply")
+@click.argument("unit")
+@click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "--confirm-within",
+    metavar="TIME",
+    callback=lambda _context, _option, value: seconds(value) if value else 0.0,
+    help="Go back by itself after this time (10min) unless 'unit-tailor confirm UNIT' comes.",
+)
+@check_option
+@click.option("-f", "--force", is_flag=True, help="Replace an installed drop-in of ours that somebody edited.")
+@quiet_option
+def command(unit: str, drop_in: Path, confirm_within: float, check: Workload | None, **options: Any) -> int:
+    """Install a drop-in for good, restart the service under it, and go back by itself if it is not well.
+
+    Only our own file is touched. Exits 3 if the service was not well and has its settings before again.
+
+    \b
+    Examples:
+      unit-tailor apply nginx nginx.conf
+      unit-tailor apply nginx nginx.conf --confirm-within 10min --check 'curl -sf http://localhost/'
+    """
+    require_running_systemd()
+    parsed = read_drop_in(drop_in)
+    machine = Host()
+    study = Unit.load(machine, unit)
+    study.check_may_restart()
+    for line in remarks(parsed, read_host_facts(machine)):
+        click.echo(line, err=True)
+    with progress.step(f"applying {drop_in} to {study.name}") as step:
+        applied = apply(
+            study,
+            stamped(drop_in.read_bytes(), VERSION),
+            parsed.assignments,
+            confirm_within=confirm_within,
+            check=check,
+            force=options["force"],
+            announce=step.detail,
+        )
+    for warning in applied.warnings:
+        click.echo(f"systemd ignores: {printable(warning)}", err=True)
+    if applied.problem:
+        click.echo(f"failed: {printable(applied.problem)}")
+        click.echo(f"{study.name} does not work under the drop-in; it has its settings before again")
+        return ExitCode.DOES_NOT_FIT
+    if applied.pending:
+        click.echo(f"{study.name} runs under the drop-in, which goes away in {confirm_within:g} s, or at a reboot")
+        click.echo(f"to keep it: unit-tailor confirm {study.name}", err=True)
+    else:
+        click.echo(f"{study.name} works under the drop-in: {permanent_path(study.name)}")
+        click.echo(f"to undo it: unit-tailor revert {study.name}", err=True)
+    return ExitCode.DONE

@@ -1,0 +1,82 @@
+"""unit-tailor why"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policy import drop_in
+from policy.compare import denied_under
+from profiler import profile_file, progress
+from profiler.engines.choice import Engine
+from profiler.errors import ExitCode, UsageError
+from profiler.host import read_host_facts
+from profiler.machine import Host
+from profiler.machine_choice import require_running_systemd
+from profiler.messages import denials_in_words
+from profiler.options import quiet_option
+from profiler.record import Recorded, record_running, record_unit
+from profiler.service_options import duration_option, engine_option, workload_option
+from profiler.terminal import printable
+from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+from profiler.validate.guard import attended
+from profiler.validate.installed import installed
+from profiler.validate.relaxing import suggestions
+from profiler.validate.validation import Verdict
+
+
+@click.command("why")
+@click.argument("unit")
+@workload_option
+@duration_option
+@engine_option
+@click.option("--attach", is_flag=True, help="Watch the running service without a restart; its start-up stays unknown.")
+@click.option("--profile", type=click.Path(path_type=Path, readable=False), help="A recording from before, to compare.")
+@quiet_option
+def command(unit: str, workload: Workload | None, **options: Any) -> int:
+    """Say what the installed drop-in denies a service that misbehaves under it, and the smallest change that allows it.
+
+    Restarts and uses the service under the drop-in, as 'record' does. Exits 3 if something is denied.
+
+    \b
+    Example:
+      unit-tailor why nginx --workload ./use-nginx.sh
+    """
+    require_running_systemd()
+    machine = Host()
+    study = Unit.load(machine, unit)
+    data = installed(study).in_force
+    if data is None:
+        raise UsageError(f"{study.name} has no drop-in of unit-tailor", hint=f"see: systemctl cat {study.name}")
+    parsed = drop_in.parse(data)
+    before = profile_file.read_profile(options["profile"]) if options["profile"] else None
+    recorded = _record(study, workload, options["serving_for"], options["engine"], attach=options["attach"])
+    host = read_host_facts(machine)
+    problem = recorded.error.message if recorded.error else recorded.lived.health.problem
+    if recorded.lived.workload_error is not None:
+        problem = recorded.lived.workload_error.message
+    denials = denied_under(parsed.assignments, recorded.profile, host, before)
+    verdict = Verdict(problem, denials, under=recorded.profile)
+    for line in denials_in_words(denials):
+        click.echo(f"blocked: {line}")
+    for change in suggestions(parsed, verdict, host, before):
+        click.echo(printable(f"the smallest change: {change}"))
+    if problem:
+        click.echo(f"failed: {printable(problem)}")
+    if verdict.fits:
+        click.echo(f"nothing that {study.name} did was denied by the drop-in")
+    elif not denials:
+        click.echo("the model does not say by what; try: unit-tailor validate --relax (after unit-tailor revert)")
+    return ExitCode.DONE if verdict.fits else ExitCode.DOES_NOT_FIT
+
+
+def _record(unit: Unit, workload: Workload | None, seconds: float, engine: Engine, *, attach: bool) -> Recorded:
+    with progress.step(f"watching {unit.name} under its drop-in") as step:
+        if attach:
+            return record_running(unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail)
+        unit.check_may_restart()
+        with attended(unit, step.detail):
+            return record_unit(unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail)
