@@ -4,13 +4,14 @@ PYTHON := .venv/bin/python
 TESTS ?= tests
 BENCHMARKS ?=
 INPUTS ?=
+VERSIONS ?=
 DAEMONS ?=
 SERVICES ?=
 
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test lint bench fuzz bpf report oracle kill-test faults clean
+.PHONY: help setup demo test lint conformance bench fuzz bpf report oracle kill-test faults clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -18,6 +19,7 @@ help:
 	@echo 'make test     run every test (TESTS=tests/policy for a part)'
 	@echo 'make lint     run the linters only'
 	@echo 'make fuzz     give 100,000 damaged inputs to all readers, write build/fuzz.json (INPUTS=n for n)'
+	@echo 'make conformance  compare the model with systemd 252, 257 and 262, write docs/conformance.md (VERSIONS=257 for one); long'
 	@echo 'make bench    measure, print a table, write build/bench.json (BENCHMARKS=name for one)'
 	@echo 'make bpf      compile the eBPF programs anew after a change of their source (needs clang, llvm, libbpf-dev)'
 	@echo 'make report   measure real daemons, write docs/results.md and build/report.json (DAEMONS=name for one)'
@@ -40,6 +42,10 @@ lint: setup
 
 fuzz: setup
 	$(PYTHON) -m tests.fuzz.run $(INPUTS)
+
+conformance: setup
+	@tools/setup_conformance.sh
+	$(PYTHON) -m tests.conformance.run $(VERSIONS:%=--version %)
 
 bench: setup
 	$(PYTHON) -m tests.benchmarks.run $(BENCHMARKS)
