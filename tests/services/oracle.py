@@ -30,7 +30,7 @@ ANSWERS = Path(__file__).resolve().parents[2] / "fixtures" / "oracle.toml"
 FAMILIES = ("AF_PACKET", "AF_NETLINK", "AF_INET6", "AF_INET", "AF_UNIX")
 NO_FAMILY = "AF_ROSE"  # transient units do not know the word none (systemd 252): one that no program opens
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
-BROAD_PATHS = ("/var", "/usr", "/srv", "/run", "/root", "/opt", "/home", "/etc", "/boot")
+BROAD_PATHS = ("/var", "/tmp", "/usr", "/srv", "/run", "/root", "/opt", "/home", "/etc", "/boot")
 """Taken away before the paths that a fixture names, so that a narrow one is kept where there is a choice."""
 
 COMPOSITE = frozenset({"@known", "@system-service", "@default"})

@@ -12,6 +12,7 @@ from tests.system.conftest import is_root
 from tests.twin_fixtures import TwinWith
 
 QUICK = [service for service in SERVICES if service.quick]
+ANSWERED = [service for service in SERVICES if service.name in read_answers()]
 
 
 @pytest.mark.parametrize("service", QUICK, ids=lambda service: service.name)
@@ -30,14 +31,13 @@ def test_there_are_thirty_services_and_ten_decoys() -> None:
 
     assert len(decoys) >= 10
     assert len(SERVICES) - len(decoys) >= 30
-    assert 8 <= len(QUICK) <= 16
+    assert len(ANSWERED) >= 30
+    assert 6 <= len(QUICK) <= 10, "each takes some seconds"
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize("service", ANSWERED, ids=lambda service: service.name)
 def test_what_is_expected_is_what_the_oracle_found(service: Service) -> None:
-    answer = read_answers().get(service.name)
-    if answer is None:
-        pytest.skip("the oracle was not asked about it yet: make oracle")
+    answer = read_answers()[service.name]
 
     assert answer.capabilities == service.needs.capabilities
     if not service.explained:
