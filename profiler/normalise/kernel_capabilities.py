@@ -27,6 +27,14 @@ _NOISE = frozenset(
     | {"kallsyms_show_value", "oom_badness", "simple_xattr_list", "xattr_list_one"}  # what is shown
 )
 
+_NOISY = ("inet_diag_", "__inet_diag_", "tcp_diag_", "udp_diag_")  # whether marks and the like are shown to ss(8)
+
+_PRIVILEGED_READERS = frozenset({"net_ctl_permissions", "set_permissions"})
+"""Below /proc/sys/net and /proc/sys/user whoever has the capability counts as root; root itself does not need it."""
+
+_FLAGS_AT = {"open": 1, "openat": 2}
+_WRITING = 0o3
+
 _MODE_BITS = frozenset(
     {"setattr_prepare", "setattr_copy", "setattr_copy_mgtime", "setattr_should_drop_sgid", "in_group_or_capable"}
     | {"setattr_should_drop_suidgid", "should_remove_suid", "file_remove_privs", "__file_remove_privs"}
@@ -67,13 +75,16 @@ def asker(functions: Sequence[str]) -> str:
     return functions[checks[-1] + 1]
 
 
-def decides(capability: str, function: str, call: str, arguments: Sequence[int]) -> bool:
+def decides(capability: str, function: str, call: str, arguments: Sequence[int], user: int = 0) -> bool:
     """Whether a granted check of this capability, asked by this function in this call, can have decided anything.
 
-    Whatever is not known is taken as needed.
+    ``user`` is the effective user id. Whatever is not known is taken as needed.
     """
-    if function in _NOISE or ("xattr" in function and function.endswith("list")):
+    if function in _NOISE or function.startswith(_NOISY) or ("xattr" in function and function.endswith("list")):
         return False
+    if function in _PRIVILEGED_READERS:
+        reading = call in _FLAGS_AT and not arguments[_FLAGS_AT[call]] & _WRITING
+        return user != 0 and not reading
     if capability == "CAP_FSETID" and function in _MODE_BITS:
         at = _MODE_AT.get(call)
         return at is not None and bool(arguments[at] & _SET_ID)

@@ -256,7 +256,7 @@ class KernelNormaliser:
             self._ledger.notes.add(NO_SYMBOLS)
         name = kernel_capabilities.name_of(record.extra[0])
         function = kernel_capabilities.asker([symbols.name(address) for address in record.addresses])
-        if not kernel_capabilities.decides(name, function, record.call, record.arguments):
+        if not kernel_capabilities.decides(name, function, record.call, record.arguments, record.user):
             return
         sighting = CompleteSighting(self._ledger, process, self._call(record, ()))
         sighting.emit(CapabilityUsed(name, kernel_capabilities.in_words(record.call, function)), OK, Known.OBSERVED)

@@ -46,6 +46,7 @@ char source_digest[] SEC("source") = SOURCE_DIGEST;
 #define SOCK_BINDPORT_LOCK 8
 #define CAP_SETGID 6
 #define CAP_SETUID 7
+#define CAP_SETPCAP 8
 #define CAP_SYS_ADMIN 21
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
@@ -1464,6 +1465,20 @@ int BPF_PROG(on_handler, int signal, struct kernel_siginfo *info, struct k_sigac
 
 /* ---- capabilities ---- */
 
+/* Whether a capset() under way adds to the inheritable set what it may not add without CAP_SETPCAP (cap_capset()). */
+static __always_inline int adds_inheritable(const struct cred *cred, u64 data)
+{
+	u32 given[6] = {}; /* effective, permitted, inheritable; twice, for the lower and the upper 32 */
+	u64 wanted, held[2] = {};
+
+	if (bpf_probe_read_user(given, sizeof(given), (void *)data))
+		return 1;
+	bpf_core_read(&held[0], sizeof(u64), &cred->cap_inheritable);
+	bpf_core_read(&held[1], sizeof(u64), &cred->cap_permitted);
+	wanted = given[2] | (u64)given[5] << 32;
+	return !!(wanted & ~(held[0] | held[1]));
+}
+
 SEC("tp_btf/cap_capable")
 int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target, const struct user_namespace *having,
 	     int capability, int result)
@@ -1512,6 +1527,8 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target,
 		if (wanted == cred->gid.val && wanted == cred->egid.val && wanted == cred->sgid.val)
 			return 0;
 	}
+	if (architecture == 0 && capability == CAP_SETPCAP && number == 126 && !adds_inheritable(cred, BPF_CORE_READ(regs, si)))
+		return 0;
 	s = scratch_of_cpu();
 	if (!s)
 		return 0;
