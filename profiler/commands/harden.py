@@ -87,7 +87,9 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         machine_choice.machine(workload) as machine,
         progress.step(f"validating {study.name} under {drop_in_path}") as step,
     ):
-        relaxed = _validate(_study(machine, unit), generated, recorded.profile, host, workload, step, options)
+        relaxed = _validate(
+            _study(machine, unit), generated, recorded.profile, host, workload=workload, step=step, options=options
+        )
     if relaxed.relaxations:
         profile_file.write_text(drop_in_path, relaxed.drop_in.render(), mode=0o644, force=True)
         _say(relaxation_lines(relaxed.relaxations))
@@ -100,6 +102,7 @@ def _validate(
     generated: Generated,
     before: Profile,
     host: HostFacts,
+    *,
     workload: Workload | None,
     step: progress.Step,
     options: dict[str, Any],
