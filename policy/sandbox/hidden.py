@@ -96,14 +96,18 @@ def _in_empty_directory(entry: MountEntry, use: PathUse) -> str:
     return "ENOENT"
 
 
+def _top_of_temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) -> str:
+    readable = entry.permissions & 0o005 and use.access in {Access.READ, Access.LOOKUP}
+    if outcome == "EACCES" and readable:
+        return OK
+    if not looker.is_root and entry.permissions & 0o004 == 0 and use.access is Access.READ:
+        return "EACCES"
+    return _fresh_top(use, outcome, looker, writable=not entry.refuses_writes)
+
+
 def _temporary(entry: MountEntry, use: PathUse, outcome: str, looker: Looker) -> str:
     if use.path == entry.path:
-        readable = entry.permissions & 0o005 and use.access in {Access.READ, Access.LOOKUP}
-        if outcome == "EACCES" and readable:
-            return OK
-        if not looker.is_root and entry.permissions & 0o004 == 0 and use.access is Access.READ:
-            return "EACCES"
-        return _fresh_top(use, outcome, looker, writable=not entry.refuses_writes)
+        return _top_of_temporary(entry, use, outcome, looker)
     if not looker.is_root and entry.permissions & 0o005 == 0:
         return "EACCES"
     if use.access in NAME_ACCESSES and (parent_of(use.path) == entry.path or looker.provided(parent_of(use.path))):

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 
 class Mode(IntEnum):
@@ -119,6 +120,11 @@ class Remaining:
     mounts: Mapping[str, MountEntry]
     failure: MountEntry | None
     merged: Mapping[str, MountEntry]
+
+    @cached_property
+    def closed_tops(self) -> tuple[MountEntry, ...]:
+        """Every tmpfs whose top directory only root can walk through."""
+        return tuple(one for one in self.mounts.values() if one.mode is Mode.TEMPORARY and not one.permissions & 1)
 
 
 def remaining(entries: Iterable[MountEntry]) -> Remaining:

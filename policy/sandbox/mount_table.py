@@ -164,7 +164,7 @@ class MountTable:
 
     def _is_untouched(self, use: PathUse) -> bool:
         """Whether no mount can matter to this use, as for most of them: asked first because it is quick."""
-        if use.through or use.path.startswith("/proc") or use.path in self.mounts:
+        if use.through or use.path.startswith("/proc") or use.path in self.mounts or self._settle().closed_tops:
             return False
         entry = self._nearest(parent_of(use.path))
         if entry.mode in HIDING or entry.no_execute or entry.mode is Mode.NO_EXECUTE:
@@ -197,8 +197,7 @@ class MountTable:
 
     def _closed_above(self, path: str) -> MountEntry | None:
         """Return a fresh file system above a path whose top directory nobody but root can walk through."""
-        entries = (self.mounts.get(ancestor) for ancestor in _ancestors(path) if ancestor != path)
-        return next((one for one in entries if one and one.mode is Mode.TEMPORARY and not one.permissions & 1), None)
+        return next((one for one in self._settle().closed_tops if is_below(path, one.path)), None)
 
     def _judge_link(self, fact: Fact, use: PathUse) -> Denial | None:
         """The symlink through which a path was reached must be visible as well."""
