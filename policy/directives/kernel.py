@@ -163,7 +163,11 @@ class ProtectControlGroups(KernelChoice):
     def enforce(self, sandbox: Sandbox) -> None:
         """Make the tree read-only, or show a tree of the service's own, whose top is the service's cgroup."""
         self.separate(sandbox)
-        self.mount(sandbox, Mode.READ_ONLY if self.value == "yes" else Mode.EMPTY_DIRECTORY, "/sys/fs/cgroup")
+        mode = Mode.READ_ONLY if self.value == "yes" else Mode.EMPTY_DIRECTORY
+        blame = type(self).__name__, self.setting
+        sandbox.mounts.add(
+            MountEntry("/sys/fs/cgroup", mode, *blame, ignore_missing=True, read_only=self.value == "strict")
+        )
         if sandbox.host.systemd_version >= MEMORY_PRESSURE_SINCE:
             own = f"/sys/fs/cgroup/system.slice/{sandbox.unit.name}"
             self.mount(sandbox, Mode.READ_WRITE, f"{own}/memory.pressure")

@@ -14,6 +14,7 @@ from policy.directives.choice import Choice
 from policy.directives.strict_view import lines_for
 from policy.directives.writable_paths import HOMES, made_if_missing, price_of_writing, writable_lists
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.path_encoding import (
     MalformedWords,
     PathEntry,
@@ -27,11 +28,14 @@ from policy.path_encoding import (
 )
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below, parent_of, without_aliases
 from policy.sandbox.sandbox import Sandbox
+from policy.settings import build_sandbox, parse_settings
 
 MANUAL = "systemd.exec(5), Sandboxing"
 
 _SYSTEM = ("/usr", "/boot", "/efi")
 _SPLIT_SYSTEM = ("/lib", "/lib64", "/bin", "/sbin")
+RUN = "/run"
+
 _KERNEL_TREES = ("/proc", "/sys", "/dev")
 
 
@@ -307,14 +311,28 @@ def _covers(outer: PathEntry, inner: PathEntry) -> bool:
 
 @dataclass(frozen=True)
 class ReadOnlyPaths(PathListDirective):
-    """Makes the listed paths read-only. Facts: write-like uses below them. Never proposed: strict covers more."""
+    """Makes the listed paths read-only.
+
+    Facts: write-like uses below them. Only /run is proposed: ProtectSystem=strict leaves it writable as soon as another
+    directive implies MountAPIVFS=, even where it was read-only in the unit's own settings. Not at the level compatible,
+    unless the unit's own settings have it so.
+    """
 
     since: ClassVar = {"": 231}
+    levels: ClassVar = "compatible proposes nothing, unless the unit's own settings have /run read-only"
     mode: ClassVar = Mode.READ_ONLY
     summary: ClassVar = "makes the listed paths read-only"
     denied_examples: ClassVar = {
         "/srv/example": Fact(PathUse("/srv/example/file", Access.WRITE, FileKind.REGULAR)),
     }
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose /run."""
+        own = build_sandbox(parse_settings(evidence.unit.assignments, evidence.host), evidence.host, evidence.unit)
+        is_wanted = own.mounts.read_only(RUN) or evidence.level is not Level.COMPATIBLE
+        unseen = not evidence.start_up_observed or evidence.uses_rings
+        return [cls.of([(RUN, False)])] if is_wanted and not unseen else []
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,13 @@ class _Search:
         names.update(value.removeprefix("-") for value in unit.values("WorkingDirectory"))
         return frozenset(names | set(unit.writable_directories) | {path for path, _ in self.writable})
 
+    @cached_property
+    def met(self) -> frozenset[str]:
+        """Those of them that were not missing."""
+        missed = {path for fact in self.evidence.facts for path in _names(fact) if fact.outcome == "ENOENT"}
+        found = {path for fact in self.evidence.facts for path in _names(fact) if fact.outcome != "ENOENT"}
+        return self.paths - (missed - found)
+
     def view(self) -> View:
         """Return the parts, without the trees that would change a fact."""
         trees = list(TREES)
@@ -158,20 +165,9 @@ class _Search:
         )
 
     def _children(self, tree: str) -> set[str]:
-        """Return what is right below the tree and was there."""
-        missing = {
-            fact.behaviour.path
-            for fact in self.evidence.of(PathUse)
-            if isinstance(fact.behaviour, PathUse) and fact.outcome == "ENOENT"
-        }
-        happened = {path for fact in self.evidence.facts if fact.outcome in HAPPENED for path in _names(fact)}
+        """Return what is right below the tree and was there: a name that was only missed need not be."""
         depth = tree.count("/") + 2
-        there = {"/".join(path.split("/")[:depth]) for path in self.paths if is_below(path, tree)}
-        return {
-            child
-            for child in there
-            if child not in missing or any(path == child or is_below(path, child) for path in happened)
-        }
+        return {"/".join(path.split("/")[:depth]) for path in self.met if is_below(path, tree)}
 
     def _executable(self) -> tuple[list[str], set[str]]:
         """Return what was executed or mapped as code, and which of that are writable places of the service."""

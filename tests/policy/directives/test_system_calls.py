@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.behaviour import Fact, SystemCall
@@ -136,6 +136,7 @@ lines = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(lines, lines)
 def test_an_intersection_allows_what_both_allow(first: list[str], second: list[str]) -> None:
     one, two = parsed(*first), parsed(*second)
@@ -145,6 +146,7 @@ def test_an_intersection_allows_what_both_allow(first: list[str], second: list[s
     assert both.allows(unknown) == (one.allows(unknown) and two.allows(unknown))
 
 
+@settings(deadline=None)
 @given(st.frozensets(st.sampled_from(sorted(known_calls(HOST))), max_size=8))
 def test_a_closure_stays_out_of_weighty_groups(recorded: frozenset[str]) -> None:
     closed = closure(recorded, HOST)
