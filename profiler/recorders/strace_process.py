@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import select
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -27,11 +29,32 @@ from profiler.recorders import strace_command
 PIPE_BYTES = 1 << 20
 """The size of the pipe and of one reading: the most that a pipe holds without privileges (proc(5), pipe-max-size)."""
 
+_LITTLE = 1 << 14  # bytes; after a smaller reading, the reader waits a moment for more
+_PATIENCE = 0.002  # seconds
+
 # Asked to end, strace waits for each process to stop, and for ever for one inside vfork() whose child it holds itself.
 # Killed after this time it is as good: the kernel lets all of them go.
 _DETACH_SECONDS = 1.0
 _COMMAND_SECONDS = 30.0  # for a command to end when asked to
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+class _Gathering(io.FileIO):
+    """A pipe that is read in large pieces.
+
+    strace writes every line by itself. Who reads each at once wakes up for each, and strace and the service wait for
+    that; a moment's patience costs nothing, because the pipe holds much more than comes in that time.
+    """
+
+    _busy = True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what there is, after a short wait if there was little the last time."""
+        if not self._busy:
+            time.sleep(_PATIENCE)
+        count: int | None = super().readinto(buffer)
+        self._busy = (count or 0) > _LITTLE
+        return count
 
 
 def attach(machine: Machine, pids: Sequence[int]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
@@ -42,7 +65,7 @@ def attach(machine: Machine, pids: Sequence[int]) -> tuple[subprocess.Popen[byte
     reading, writing = os.pipe()
     with contextlib.suppress(OSError):  # a user's pipes may have used up their share; it only smooths bursts
         fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    stream = os.fdopen(reading, "rb", buffering=PIPE_BYTES)
+    stream = io.BufferedReader(_Gathering(reading), PIPE_BYTES)
     try:
         traced = [word for pid in pids for word in ("-p", str(pid))]
         inside = [*_DIES_WITH_US, *strace_command.arguments("/proc/self/fd/1"), *traced]
@@ -108,7 +131,7 @@ def _fifo(machine: Machine) -> Iterator[tuple[IO[bytes], str]]:
     try:
         os.mkfifo(directory / "trace", 0o600)
         reading = os.open(directory / "trace", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        stream = os.fdopen(reading, "rb", buffering=PIPE_BYTES)
+        stream = io.BufferedReader(_Gathering(reading), PIPE_BYTES)
         try:
             yield stream, f"/tmp/{directory.name}/trace"
         except BaseException:
