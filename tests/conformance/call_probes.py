@@ -127,6 +127,11 @@ NEEDS: Mapping[str, str] = {
 
 APART = frozenset({"fork", "setsid", "setpgid", "vhangup", "set_tid_address", "close_range", "umask", "brk", "alarm"})
 
+MODE_CALLS = (
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "mkdir", "mkdirat", "mknod", "mknodat", "open", "openat", "creat"),
+)
+"""Calls that take a mode."""
+
 SOCKET_TYPES = {"SOCK_STREAM": socket.SOCK_STREAM, "SOCK_DGRAM": socket.SOCK_DGRAM, "SOCK_RAW": socket.SOCK_RAW}
 
 FAMILIES = {
@@ -239,11 +244,7 @@ def _namespaces() -> Iterator[Probe]:
 
 def _modes(user: int) -> Iterator[Probe]:
     root = roots("/var/lib/probe", user)
-    for call in ("chmod", "fchmod", "fchmodat", "fchmodat2", "mkdir", "mkdirat", "mknod", "mknodat") + (
-        "open",
-        "openat",
-        "creat",
-    ):
+    for call in MODE_CALLS:
         for mode in (0o755, 0o4755, 0o2755, 0o1755):
             path = f"{root}/mode-{call}"
             use = PathUse(path, Access.METADATA if "chmod" in call else Access.CREATE, FileKind.REGULAR)

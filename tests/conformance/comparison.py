@@ -65,19 +65,16 @@ def came_true(probe: Probe, denial: Denial | None, before: Result, after: Result
     same_answer = before[1] == after[1] or before[1] == UNKNOWN_ANSWER or probe.varies
     if denial is None:
         return after[0] == before[0] and same_answer
-    match denial.outcome:
-        case value if value == EMPTY:
-            return after == (OK, "empty") or (after[0] == OK and probe.action[0] != "read")
-        case value if value == FEWER:
-            return after[0] == OK and before[1] != after[1]
-        case value if value == LOST:
-            return after[0] == OK and not (probe.trace and left_trace)
-        case value if value == UNSEEN:
-            return after[0] == OK
-        case value if after[0] == value:
-            return True
+    successes = {
+        EMPTY: after[1] == "empty" or probe.action[0] != "read",
+        FEWER: before[1] != after[1],
+        LOST: not (probe.trace and left_trace),
+        UNSEEN: True,
+    }
+    if denial.outcome in successes:
+        return after[0] == OK and successes[denial.outcome]
     is_other_answer = bool(denial.note) or probe.silent
-    return is_other_answer and after[0] == OK and not same_answer
+    return after[0] == denial.outcome or (is_other_answer and after[0] == OK and not same_answer)
 
 
 def is_convention(probe: Probe, denial: Denial | None, before: Result, after: Result) -> str:

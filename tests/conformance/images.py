@@ -64,8 +64,10 @@ def _make(suite: str, packages: Sequence[str], place: Path) -> None:
     dismantling.remove_tree(unfinished)
     proxies = {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}
     run.run(
-        ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", f"--keyring={KEYRING}"]
-        + [suite, str(unfinished), MIRROR, SCRIPT],
+        [
+            *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", f"--keyring={KEYRING}"),
+            *(suite, str(unfinished), MIRROR, SCRIPT),
+        ],
         timeout=PATIENCE,
         extra_environment=proxies,
     )

@@ -46,6 +46,7 @@ class Run:
     failure: str = ""
     traces: frozenset[str] = frozenset()
     unit: str = ""
+    probes: tuple[Probe, ...] = ()
 
 
 class Laboratory:
@@ -86,15 +87,15 @@ class Laboratory:
         unit.write_text(_unit(settings, user), encoding="utf-8")
         for old in ("output", "errors"):
             self.machine.path(f"{RESULTS}/{old}").unlink(missing_ok=True)
-        self.machine.run(["systemctl", "daemon-reload"])
+        # A unit with a name that is new is found without daemon-reload.
         self.machine.run(["systemctl", "start", name], check=False, timeout=120)
         run = self._read(probes)
-        run.unit = name
+        run.unit, run.probes = name, tuple(probes)
         if not run.results:
             shown = self.machine.run(["systemctl", "show", "-pResult,ExecMainStatus,ExecMainCode", name]).stdout.split()
             run.failure = " ".join((*shown, *self._said("errors").split("\n")[-3:]))
         run.traces = frozenset(probe.name for probe in probes if probe.trace and self._left(probe.trace))
-        self._clean_up(name, unit)
+        self._clean_up(name, unit, failed=bool(run.failure))
         return run
 
     def _left(self, path: str) -> bool:
@@ -111,19 +112,21 @@ class Laboratory:
             run.results[probes[number].name] = (outcome, answer)
         return run
 
-    def _clean_up(self, name: str, unit: Path) -> None:
+    def _clean_up(self, name: str, unit: Path, *, failed: bool) -> None:
         unit.unlink()
-        for mounted in ("/var/lib/probe/mounted", "/var/lib/probe/mounted-own"):
-            if self.machine.run(["mountpoint", "-q", mounted], check=False).status == 0:
-                self.machine.run(["umount", mounted])
-        self.machine.run(["systemctl", "reset-failed"], check=False)
+        for line in (self.machine.path("/proc/1/mountinfo")).read_text(encoding="utf-8").splitlines():
+            target = line.split(" ")[4]
+            if target.startswith("/var/lib/probe/"):
+                self.machine.run(["umount", target])
+        if failed:
+            self.machine.run(["systemctl", "reset-failed", name], check=False)
 
     def _furnish(self) -> None:
         machine = self.machine
         for directory in (PROGRAMS, RESULTS, "/run/systemd/system", "/run/user", "/usr/lib/modules"):
             machine.path(directory).mkdir(parents=True, exist_ok=True)
         machine.path("/root").chmod(0o755)  # else the tester would see nothing of it with or without a sandbox
-        for program in ("actor.py", "peers.py"):
+        for program in ("actor.py", "actor_verbs.py", "peers.py"):
             shutil.copy(HERE / program, machine.path(PROGRAMS))
         with machine.path("/etc/passwd").open("a", encoding="utf-8") as file:
             file.write(f"{TESTER_NAME}:x:{TESTER}:{TESTER}::/nonexistent:/usr/sbin/nologin\n")
@@ -170,7 +173,7 @@ def _unit(settings: Sequence[Assignment], user: int) -> str:
         f"StandardInput=file:{PROGRAMS}/actor.py",  # the default, /dev/null, may be forbidden
         f"StandardOutput=truncate:{RESULTS}/output",
         f"StandardError=truncate:{RESULTS}/errors",
-        f"ExecStart=/usr/bin/python3 -I -B {PROGRAMS}/actor.py {PROGRAMS}/actions.json",
+        f"ExecStart=/usr/bin/python3 -E -s -B {PROGRAMS}/actor.py {PROGRAMS}/actions.json",
         *([f"User={TESTER_NAME}"] if user else []),
         *(f"{name}={value}" for name, value in settings),
     ]

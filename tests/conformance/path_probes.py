@@ -159,8 +159,8 @@ def crossing_probes(user: int) -> Iterator[Probe]:
 
 
 def _plain(verb: str, path: str, kind: FileKind, *, seen_as: str = "", device: str = "", through: str = "") -> Probe:
-    use = PathUse(seen_as or path, ACCESS_OF[verb.split()[0]], kind, device=device, through=through)
     word, _, made = verb.partition(" ")
+    use = PathUse(seen_as or path, ACCESS_OF[word], kind, device=device, through=through)
     needed = (CapabilityUsed("CAP_SYSLOG", "kmsg"),) if device == "1:11" and word.startswith("read") else ()
     action = (word, made, path) if made else (word, through or path)
     return Probe(f"{verb} {through or path}", (use, *needed), action, varies=path in VARYING)
@@ -218,6 +218,8 @@ PSEUDO_DEVICES = {
     "fuse": "10:229",
 }
 
+_KERNEL_FILES = ("filesystems", "kallsyms", "kcore", "kmsg")
+
 SYSTEM_USES = (
     ("read", "/proc", D),
     ("read", "/proc/self/status", R),
@@ -225,9 +227,9 @@ SYSTEM_USES = (
     ("lookup", "/proc/self/exe", R),
     *(
         ("read", f"/proc/{name}", R)
-        for name in "meminfo cpuinfo stat loadavg uptime version cgroups filesystems kallsyms kcore kmsg".split()
+        for name in (*("meminfo", "cpuinfo", "stat", "loadavg", "uptime", "version", "cgroups"), *_KERNEL_FILES)
     ),
-    *(("lookup", f"/proc/{name}", R) for name in "meminfo kallsyms kcore sysrq-trigger missing".split()),
+    *(("lookup", f"/proc/{name}", R) for name in ("meminfo", *_KERNEL_FILES, "sysrq-trigger", "missing")),
     ("read", "/proc/sys/kernel/hostname", R),
     ("read", "/proc/sys/kernel/osrelease", R),
     ("write", "/proc/sys/kernel/hostname", R),

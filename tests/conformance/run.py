@@ -18,7 +18,7 @@ from tests.conformance import known, report
 from tests.conformance.cases import Case, combinations, single_cases
 from tests.conformance.comparison import MISSING, UNSTABLE, Pair, Verdict, came_true, is_convention, predict
 from tests.conformance.images import IMAGES
-from tests.conformance.laboratory import USERS, Laboratory, Run, booted
+from tests.conformance.laboratory import Laboratory, Run, booted
 from tests.conformance.probe_kind import TESTER_NAME, Probe
 
 COMBINATIONS = 220
@@ -41,19 +41,15 @@ def try_cases(laboratory: Laboratory, cases: Iterable[Case], progress: bool = Fa
     findings = Findings(laboratory.host.systemd_version)
     baseline = laboratory.baseline()
     for case in cases:
-        for user in USERS:
-            probes = [probe for probe in laboratory.probes[user] if _is_tried(case, probe, baseline[user], user)]
-            before = time.monotonic()
+        for user in case.users:
+            probes = [probe for probe in laboratory.probes[user] if _is_tried(case, probe, baseline[user])]
             run = laboratory.run(case.settings, user, probes)
-            pairs = list(_compared(laboratory, case, user, probes, baseline[user], run, findings))
+            pairs = list(_compared(laboratory, case, user, baseline[user], run))
+            if not pairs:
+                findings.not_tried[f"{case.label}, as user {user}"] = f"the unit does not start: {run.failure}"
             findings.pairs += pairs
-            wrong = [pair for pair in pairs if pair.verdict is Verdict.DISAGREED]
             if progress:
-                spent = time.monotonic() - before
-                print(
-                    f"{findings.version} {case.label} as {user}: {len(pairs)} pairs, {len(wrong)} wrong, {spent:.1f} s"
-                )
-                print(*(f"    {pair.line()}" for pair in wrong[: chosen_lines(wrong)]), sep="\n", flush=True)
+                _show(findings.version, case, user, pairs)
     findings.not_tried |= _gaps(laboratory, baseline[0])
     findings.seconds = time.monotonic() - started
     return findings
@@ -76,12 +72,14 @@ def _gaps(laboratory: Laboratory, baseline: Run) -> dict[str, str]:
     return gaps
 
 
-def chosen_lines(wrong: list[Pair]) -> int:
-    """Return how many disagreements to show: most have few causes."""
-    return 40 if len(wrong) < 200 else 10
+def _show(version: int, case: Case, user: int, pairs: list[Pair]) -> None:
+    wrong = [pair for pair in pairs if pair.verdict is Verdict.DISAGREED]
+    print(f"{version} {case.label} as {user}: {len(pairs)} pairs, {len(wrong)} wrong", flush=True)
+    for pair in wrong[: 40 if len(wrong) < 200 else 10]:  # many have few causes
+        print(f"    {pair.line()}", flush=True)
 
 
-def _is_tried(case: Case, probe: Probe, baseline: Run, user: int) -> bool:
+def _is_tried(case: Case, probe: Probe, baseline: Run) -> bool:
     if probe.name not in baseline.results or (case.raw and not probe.raw):
         return False
     if case.only_paths:
@@ -89,15 +87,13 @@ def _is_tried(case: Case, probe: Probe, baseline: Run, user: int) -> bool:
     return case.about_paths or not probe.is_of_a_tree
 
 
-def _compared(
-    laboratory: Laboratory, case: Case, user: int, probes: list[Probe], baseline: Run, run: Run, findings: Findings
-) -> Iterator[Pair]:
+def _compared(laboratory: Laboratory, case: Case, user: int, baseline: Run, run: Run) -> Iterator[Pair]:
+    """Yield the pairs of one unit; none if it failed for a reason that the model does not know."""
     unit = UnitSettings(run.unit, user=TESTER_NAME if user else "", assignments=case.settings)
     sandbox = build_sandbox(parse_settings(case.settings, laboratory.host), laboratory.host, unit)
     if run.failure and sandbox.mounts.failure is None:
-        findings.not_tried[f"{case.label}, as user {user}"] = f"the unit does not start: {run.failure}"
         return
-    for probe in probes:
+    for probe in run.probes:
         before = baseline.results[probe.name]
         if before[0] == UNSTABLE or not probe.behaviours:
             continue
