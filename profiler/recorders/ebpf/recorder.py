@@ -165,10 +165,16 @@ class EbpfRecorder:
         return bpf is not None and bpf.look_up("members", struct.pack("=I", process), 1) is not None
 
     def wait(self) -> int:
-        """Wait until the command has ended; return its status (negative: the signal). Raises ToolError if none ran."""
-        if self._process is None:
+        """Wait until the command and everything it started have ended; return its status (negative: the signal).
+
+        Raises ToolError if there is no command.
+        """
+        if self._process is None or self._object is None:
             raise ToolError("no command is being recorded")
-        return self._process.wait()
+        status = self._process.wait()
+        while self._object.count("tracked"):
+            time.sleep(_WAIT)
+        return status
 
     def stop(self, *, raising: bool = True) -> None:
         """Detach, read what is left, count the losses. Raises whatever ``consume`` raised if ``raising``."""

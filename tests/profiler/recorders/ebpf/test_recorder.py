@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from profiler.errors import ToolError
+from profiler.machine import Host
 from profiler.recorders.ebpf.libbpf import library
+from profiler.recorders.ebpf.recorder import STILL_RUNNING, EbpfRecorder
 from profiler.recorders.ebpf.records import Mark, RecordKind
 from tests.profiler.recorders.ebpf.recordings import take, take_code, take_program
 
@@ -204,10 +206,20 @@ os.kill(os.getppid(), 0)
     assert probed.arguments[0] == os.getpid()
 
 
-def test_processes_that_go_on_are_a_loss() -> None:
-    taken = take("sh", "-c", "sleep 2 >/dev/null 2>&1 & exit 7")
+def test_what_the_command_started_is_waited_for() -> None:
+    taken = take("sh", "-c", "(sleep 1; test -e /afterwards) & exit 7")
     assert taken.status == 7
-    assert list(taken.losses.counts.values()) == [1]
+    assert not taken.losses.counts
+    names = {record.strings[0] for record in taken.records if record.kind is RecordKind.PATHS}
+    assert b"/afterwards" in names
+
+
+def test_processes_that_go_on_are_a_loss() -> None:
+    recorder = EbpfRecorder(Host(), lambda _record: None, command=["sleep", "2"])
+    recorder.start()
+    time.sleep(0.5)
+    recorder.stop()
+    assert recorder.losses.counts == {STILL_RUNNING: 1}
 
 
 def test_killed_it_leaves_nothing_in_the_kernel_and_the_command_running() -> None:
