@@ -233,10 +233,9 @@ class MountTable:
         if fact.outcome in BEFORE_LOOKUP or fact.outcome in {"ENOTDIR", "ELOOP"}:
             return None
         is_link = pair.operation == "link"
-        for path in (parent_of(pair.source), *([pair.source] if is_link else []), parent_of(pair.target)):
-            hidden = self._outcome_of_hidden_step(fact, path)
-            if hidden not in HAPPENED:
-                return self._blame(fact, self._nearest(path), hidden) if hidden != fact.outcome else None
+        entry, hidden = self._obstacle(fact, pair)
+        if hidden not in HAPPENED:
+            return self._blame(fact, entry, hidden) if hidden != fact.outcome else None
         if is_link and fact.outcome in {"ENOENT", "EEXIST"}:
             return None
         source = self._nearest(pair.source if is_link else parent_of(pair.source))
@@ -247,6 +246,18 @@ class MountTable:
         if is_read_only and (is_link or fact.outcome != "EXDEV"):
             return self._blame(fact, self._merged_into(target, parent_of(pair.target)), EROFS)
         return self._judge_names(fact, pair) if fact.outcome in HAPPENED else None
+
+    def _obstacle(self, fact: Fact, pair: PathPair) -> tuple[MountEntry, str]:
+        """Return what is met on the way to the names, and by which entry; success means nothing."""
+        for path in (pair.source, pair.target) if fact.user != 0 else ():
+            if (closed := self._closed_above(path)) is not None:
+                return closed, "EACCES"
+        source = [pair.source] if pair.operation == "link" else []
+        for path in (parent_of(pair.source), *source, parent_of(pair.target)):
+            hidden = self._outcome_of_hidden_step(fact, path)
+            if hidden not in HAPPENED:
+                return self._nearest(path), hidden
+        return _HOST, OK
 
     def _judge_names(self, fact: Fact, pair: PathPair) -> Denial | None:
         """Judge what the names of a pair stand for, on a mount that can be written."""

@@ -126,7 +126,7 @@ class Laboratory:
         for directory in (PROGRAMS, RESULTS, "/run/systemd/system", "/run/user", "/usr/lib/modules"):
             machine.path(directory).mkdir(parents=True, exist_ok=True)
         machine.path("/root").chmod(0o755)  # else the tester would see nothing of it with or without a sandbox
-        for program in ("actor.py", "actor_verbs.py", "peers.py"):
+        for program in ("actor.py", "actor_verbs.py", "actor_calls.py", "peers.py"):
             shutil.copy(HERE / program, machine.path(PROGRAMS))
         with machine.path("/etc/passwd").open("a", encoding="utf-8") as file:
             file.write(f"{TESTER_NAME}:x:{TESTER}:{TESTER}::/nonexistent:/usr/sbin/nologin\n")
