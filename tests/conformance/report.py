@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SHOWN = 2000
 
-Summaries = dict[str, dict[str, Any]]
-"""What is kept of each version, by its number."""
+Row = dict[str, Any]
+Document = dict[str, dict[str, Any]]
+"""What is kept of each version, by its number: the rows of the directives, and what cannot be falsified."""
 
 PREFACE = """\
 # Conformance: the model against real systemds
@@ -37,32 +38,34 @@ can say; the reasons are listed below. A pair that differs without a reason fail
 """
 
 
-def write(found: Sequence[Findings], *, is_whole: bool) -> None:
-    """Write the numbers, and if they are whole the page. Versions that were not tried now keep their numbers."""
-    path = REPOSITORY / "build" / ("conformance.json" if is_whole else "conformance-part.json")
+def write(found: Sequence[Findings]) -> None:
+    """Write both files. Of versions and directives that were not tried this time the old numbers stay."""
+    path = REPOSITORY / "build" / "conformance.json"
     path.parent.mkdir(exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        document: Summaries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        document |= {str(findings.version): _summary(findings) for findings in found}
+        document: Document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for findings in found:
+            kept = document.setdefault(str(findings.version), {"directives": {}})
+            kept["directives"] |= {name: _row(name, findings) for name in findings.tried}
+            kept["not falsifiable"] = findings.gaps
         path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        if is_whole:
-            page = "\n".join(_page(dict(sorted(document.items())))) + "\n"
-            (REPOSITORY / "docs" / "conformance.md").write_text(page, encoding="utf-8")
+        page = "\n".join(_page(dict(sorted(document.items())))) + "\n"
+        (REPOSITORY / "docs" / "conformance.md").write_text(page, encoding="utf-8")
 
 
-def _summary(findings: Findings) -> dict[str, Any]:
-    rows = {name: dict(counts) for name, counts in _by_directive(findings.pairs).items()}
+def _row(directive: str, findings: Findings) -> Row:
+    pairs = [pair for pair in findings.pairs if pair.directive == directive]
+    counts = Counter(pair.verdict for pair in pairs)
     return {
-        "pairs": len(findings.pairs),
-        "distinct": distinct(findings.pairs),
-        "verdicts": dict(Counter(pair.verdict.value for pair in findings.pairs)),
-        "seconds": round(findings.seconds),
-        "directives": rows,
-        "explained": dict(Counter(pair.reason for pair in findings.pairs if pair.verdict is Verdict.EXPLAINED)),
-        "not tried": findings.not_tried,
-        "never denied": list(never_denied(findings)),
-        "disagreements": [pair.line() for pair in findings.pairs if pair.verdict is Verdict.DISAGREED][:SHOWN],
+        "pairs": len(pairs),
+        "distinct": distinct(pairs),
+        **{verdict.value: counts[verdict] for verdict in Verdict},
+        "denied": sum(pair.verdict is Verdict.AGREED and pair.denial is not None for pair in pairs),
+        "reasons": dict(Counter(pair.reason for pair in pairs if pair.verdict is Verdict.EXPLAINED)),
+        "did not start": {label: why for (name, label), why in findings.not_started.items() if name == directive},
+        "never denied": list(never_denied(directive, pairs)),
+        "disagreements": [pair.line() for pair in pairs if pair.verdict is Verdict.DISAGREED][:SHOWN],
     }
 
 
@@ -71,28 +74,20 @@ def distinct(pairs: Iterable[Pair]) -> int:
     return len({(pair.label, pair.probe.name.replace("/own", "")) for pair in pairs})
 
 
-def _by_directive(pairs: Iterable[Pair]) -> dict[str, Counter[str]]:
-    rows: dict[str, Counter[str]] = {}
-    for pair in pairs:
-        row = rows.setdefault(pair.directive, Counter())
-        row["pairs"] += 1
-        row[pair.verdict.value] += 1
-        row["denied"] += pair.verdict is Verdict.AGREED and pair.denial is not None
-    return rows
-
-
-def never_denied(findings: Findings) -> Iterator[str]:
+def never_denied(directive: str, pairs: Sequence[Pair]) -> Iterator[str]:
     """Yield the values under which nothing was denied although the directive denies something: not falsified here."""
-    denying = {name for name, kind in all_directives().items() if kind.denied_examples}
-    denied: Counter[str] = Counter()
-    for pair in findings.pairs:
-        changed = pair.denial is not None and (pair.verdict is Verdict.AGREED or pair.after[0] != pair.before[0])
-        denied[pair.label] += pair.directive in denying and changed
-    labels = dict.fromkeys(pair.label for pair in findings.pairs if pair.directive in denying)
-    yield from (label or "(nothing)" for label in labels if not denied[label])
+    kind = all_directives().get(directive)
+    if kind is None or not kind.denied_examples:
+        return
+    denied = {
+        pair.label
+        for pair in pairs
+        if pair.denial is not None and (pair.verdict is Verdict.AGREED or pair.after[0] != pair.before[0])
+    }
+    yield from (label for label in dict.fromkeys(pair.label for pair in pairs) if label not in denied)
 
 
-def _page(found: Summaries) -> Iterator[str]:
+def _page(found: Document) -> Iterator[str]:
     yield PREFACE
     yield from _overview(found)
     yield from _directives(found)
@@ -100,46 +95,46 @@ def _page(found: Summaries) -> Iterator[str]:
     yield from _gaps(found)
 
 
-def _overview(found: Summaries) -> Iterator[str]:
+def _overview(found: Document) -> Iterator[str]:
     yield "## Versions\n"
-    yield "| systemd | pairs | distinct settings and facts | agreed | explained | disagreed |"
-    yield "|--:|--:|--:|--:|--:|--:|"
+    yield "| systemd | pairs | distinct settings and facts | denied | agreed | explained | disagreed |"
+    yield "|--:|--:|--:|--:|--:|--:|--:|"
     for version, summary in found.items():
-        numbers = (summary["verdicts"].get(verdict.value, 0) for verdict in Verdict)
-        yield f"| {' | '.join(map(str, (version, summary['pairs'], summary['distinct'], *numbers)))} |"
+        columns = ("pairs", "distinct", "denied", *(verdict.value for verdict in Verdict))
+        numbers = (sum(row[column] for row in summary["directives"].values()) for column in columns)
+        yield f"| {' | '.join(map(str, (version, *numbers)))} |"
 
 
-def _directives(found: Summaries) -> Iterator[str]:
+def _directives(found: Document) -> Iterator[str]:
     yield "\n## Directives\n\nPairs, and in brackets how many of them were denied; `+n` are explained.\n"
     yield f"| directive | {' | '.join(found)} |"
     yield f"|---|{'--:|' * len(found)}"
     for name in (*all_directives(), "combinations of paths"):
-        cells = [_cell(summary["directives"].get(name, {})) for summary in found.values()]
+        cells = [_cell(summary["directives"].get(name)) for summary in found.values()]
         if any(cell != "-" for cell in cells):
             yield f"| {name} | {' | '.join(cells)} |"
-    tried = {name for summary in found.values() for name in summary["directives"]}
-    missing = [name for name in all_directives() if name not in tried]
-    if missing:
-        yield f"\nNot tried: {', '.join(missing)}."
 
 
-def _cell(counts: Mapping[str, int]) -> str:
-    if not counts:
+def _cell(row: Row | None) -> str:
+    if not row or not row["pairs"]:
         return "-"
-    explained = f" +{counts['explained']}" if counts.get("explained") else ""
-    wrong = f" **{counts['disagreed']} disagreed**" if counts.get("disagreed") else ""
-    return f"{counts['pairs']} ({counts['denied']}){explained}{wrong}"
+    explained = f" +{row['explained']}" if row["explained"] else ""
+    wrong = f" **{row['disagreed']} disagreed**" if row["disagreed"] else ""
+    return f"{row['pairs']} ({row['denied']}){explained}{wrong}"
 
 
-def _reasons(found: Summaries) -> Iterator[str]:
+def _reasons(found: Document) -> Iterator[str]:
     yield "\n## Explained differences\n"
-    for reason in sorted({reason for summary in found.values() for reason in summary["explained"]}):
-        numbers = {version: summary["explained"].get(reason, 0) for version, summary in found.items()}
-        counted = ", ".join(f"{number} on {version}" for version, number in numbers.items() if number)
-        yield f"- {reason} ({counted})"
+    numbers: dict[str, Counter[str]] = {}
+    for version, summary in found.items():
+        for row in summary["directives"].values():
+            for reason, number in row["reasons"].items():
+                numbers.setdefault(reason, Counter())[version] += number
+    for reason, counts in sorted(numbers.items()):
+        yield f"- {reason} ({', '.join(f'{number} on {version}' for version, number in sorted(counts.items()))})"
 
 
-def _gaps(found: Summaries) -> Iterator[str]:
+def _gaps(found: Document) -> Iterator[str]:
     yield "\n## What could not be falsified\n\nCapabilities that no action in a twin can show:\n"
     yield from (f"- {name}: {why}" for name, why in privilege_probes.NOT_SHOWN.items())
     yield "\nSystem calls that are not made:\n"
@@ -147,9 +142,16 @@ def _gaps(found: Summaries) -> Iterator[str]:
     yield "\nFilters under which no program can be started:\n"
     yield from (f"- `SystemCallFilter={value}`: {why}" for value, why in CANNOT_START.items())
     for version, summary in found.items():
-        yield f"\n### systemd {version}\n"
-        for name, why in summary["not tried"].items():
-            yield f"- {name}: {why}"
-        if summary["never denied"]:
-            yield "\nSettings under which no probe was denied, so that only what they allow was shown:\n"
-            yield from (f"- `{label}`" for label in summary["never denied"])
+        yield f"\n### systemd {version}\n\nProbes that show nothing on this machine:\n"
+        yield from (f"- {name}: {why}" for name, why in summary["not falsifiable"].items())
+        rows = summary["directives"].values()
+        yield from _listed("Settings under which the unit does not start:", [row["did not start"] for row in rows])
+        silent = [dict.fromkeys(row["never denied"], "") for row in rows]
+        yield from _listed("Settings under which no probe was denied, so that only what they allow was shown:", silent)
+
+
+def _listed(heading: str, parts: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    entries = [f"- `{label}`{f': {why}' if why else ''}" for part in parts for label, why in part.items()]
+    if entries:
+        yield f"\n{heading}\n"
+        yield from entries

@@ -27,11 +27,17 @@ SEED = 20240101
 
 @dataclass
 class Findings:
-    """Everything about one version: the pairs, and what could not be tried, by name and reason."""
+    """Everything about one version: the pairs, the directives that were tried, and what could not be.
+
+    ``not_started`` has the settings under which the unit failed, by directive and settings; ``gaps`` the probes that
+    show nothing on this machine; both with the reason.
+    """
 
     version: int
     pairs: list[Pair] = field(default_factory=list)
-    not_tried: dict[str, str] = field(default_factory=dict)
+    tried: dict[str, None] = field(default_factory=dict)
+    not_started: dict[tuple[str, str], str] = field(default_factory=dict)
+    gaps: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -46,11 +52,12 @@ def try_cases(laboratory: Laboratory, cases: Iterable[Case], progress: bool = Fa
             run = laboratory.run(case.settings, user, probes)
             pairs = list(_compared(laboratory, case, user, baseline[user], run))
             if not pairs:
-                findings.not_tried[f"{case.label}, as user {user}"] = f"the unit does not start: {run.failure}"
+                findings.not_started[case.directive, case.label] = run.failure
             findings.pairs += pairs
             if progress:
                 _show(findings.version, case, user, pairs)
-    findings.not_tried |= _gaps(laboratory, baseline[0])
+        findings.tried[case.directive] = None
+    findings.gaps = _gaps(laboratory, baseline[0])
     findings.seconds = time.monotonic() - started
     return findings
 
@@ -127,7 +134,7 @@ def main(arguments: list[str]) -> int:
             cases = [*single_cases(laboratory.host), *combinations(chosen.combinations, SEED)]
             cases = [case for case in cases if not chosen.directive or case.directive in chosen.directive]
             found.append(try_cases(laboratory, cases, progress=True))
-    report.write(found, is_whole=not chosen.directive and chosen.combinations >= COMBINATIONS)
+    report.write(found)
     wrong = [pair for findings in found for pair in findings.pairs if pair.verdict is Verdict.DISAGREED]
     for findings in found:
         counts = {verdict: sum(pair.verdict is verdict for pair in findings.pairs) for verdict in Verdict}
