@@ -108,8 +108,9 @@ def reached_addresses(evidence: Evidence) -> str:
     addresses = [address.address for address in met_addresses(evidence) if address.family in INTERNET]
     if not used_families(evidence) & (INTERNET | {"AF_PACKET"}) and not addresses:
         return "none"
-    if not addresses or "AF_PACKET" in used_families(evidence):
+    if "AF_PACKET" in used_families(evidence):
         return "unknown"
+    # A socket that met no address reached nobody; more facts must never make it stricter, so it counts as loopback.
     return "loopback" if all(map(is_loopback, addresses)) else "further"
 
 

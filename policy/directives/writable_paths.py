@@ -69,34 +69,6 @@ def writable_lists(evidence: Evidence, protections: Iterable[Directive]) -> Iter
             yield paths
 
 
-def price_of_writing(places: Iterable[str], evidence: Evidence) -> str:
-    """Return in words how much more is writable than was written, as far as the facts know names below the places."""
-    written: set[str] = set()
-    existing: set[str] = set()
-    for fact in (*evidence.confined(PathUse), *evidence.confined(PathPair)):
-        if fact.outcome in HAPPENED:
-            (written if _may_need_writing(fact) else existing).update(_names(fact))
-    wide = [place for place in places if place not in written or any(is_below(path, place) for path in written)]
-    if not wide:
-        return ""
-    written, existing = (
-        {path for path in names if any(path == place or is_below(path, place) for place in wide)}
-        for names in (written, existing)
-    )
-    known = f", {len(existing - written)} more are known that were only read" if existing - written else ""
-    directories = "1 directory is" if len(wide) == 1 else f"{len(wide)} directories are"
-    return f"{directories} writable as a whole; {len(written)} recorded names in there were written{known}"
-
-
-def _names(fact: Fact) -> tuple[str, ...]:
-    match fact.behaviour:
-        case PathUse(path=path):
-            return (path,)
-        case PathPair(source=source, target=target):
-            return source, target
-    return ()
-
-
 def temporary_directories(evidence: Evidence) -> tuple[Directive, ...]:
     """Return PrivateTmp=, if the facts will allow it; else nothing."""
     return _Search(evidence).temporary
@@ -130,7 +102,7 @@ class _Search:
     @cached_property
     def writing(self) -> tuple[Fact, ...]:
         """Those of them that a read-only mount may refuse."""
-        return tuple(filter(_may_need_writing, self.facts))
+        return tuple(filter(may_need_writing, self.facts))
 
     @cached_property
     def made(self) -> frozenset[str]:
@@ -271,7 +243,7 @@ _REPLACED_KINDS = frozenset({FileKind.SYMLINK, FileKind.SOCKET, FileKind.FIFO, F
 # What a service makes anew rather than keeps; and systemd would follow a symlink to what it leads to.
 
 
-def _may_need_writing(fact: Fact) -> bool:
+def may_need_writing(fact: Fact) -> bool:
     return not isinstance(fact.behaviour, PathUse) or fact.behaviour.access in WRITING
 
 

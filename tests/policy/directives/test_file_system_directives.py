@@ -24,7 +24,8 @@ from policy.behaviour import (
 from policy.decide import decide
 from policy.directives.base import Directive, Evidence, all_directives
 from policy.directives.choice import Choice
-from policy.directives.paths import PathListDirective, ReadWritePaths
+from policy.directives.path_list import PathListDirective
+from policy.directives.paths import ReadWritePaths
 from policy.host_facts import HostFacts
 from policy.path_encoding import PathEntry
 from policy.sandbox.denial import Denial

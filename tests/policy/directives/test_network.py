@@ -71,7 +71,7 @@ def test_a_network_of_its_own_only_without_any_network() -> None:
     ("facts", "reach"),
     [
         ((), "none"),
-        ((Fact(TCP),), "unknown"),
+        ((Fact(TCP),), "loopback"),
         ((Fact(TCP), met("127.0.0.1")), "loopback"),
         ((Fact(TCP), met("127.0.0.1", "bind"), met("::1", family="AF_INET6")), "loopback"),
         ((Fact(TCP), met("::ffff:127.0.0.1", family="AF_INET6")), "loopback"),

@@ -1,0 +1,120 @@
+"""What the directives that list paths have in common: systemd.exec(5), "Sandboxing"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from policy.directives.base import Directive, Evidence
+from policy.directives.strict_view import lines_for
+from policy.host_facts import HostFacts
+from policy.path_encoding import (
+    MalformedWords,
+    PathEntry,
+    UnknownSpecifier,
+    encode_path,
+    expand_specifiers,
+    inexpressible_because,
+    simplify,
+    split_words,
+    system_specifiers,
+)
+from policy.sandbox.mount_entry import Mode, MountEntry
+from policy.sandbox.sandbox import Sandbox
+
+MANUAL = "systemd.exec(5), Sandboxing"
+
+
+@dataclass(frozen=True)
+class PathListDirective(Directive, abstract=True):
+    """A list of paths, each with an optional ``-`` in front; an empty assignment resets the list.
+
+    Paths are kept as in the unit file, with ``%`` doubled and specifiers in place, and expanded for the unit that the
+    directive contributes to.
+    """
+
+    manual: ClassVar = MANUAL
+    mode: ClassVar[Mode]
+
+    entries: tuple[PathEntry, ...] = ()
+
+    @classmethod
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:  # noqa: ARG003  # the same in all versions
+        """Merge as ``config_parse_namespace_path_strv`` does: append, or start again at an empty line."""
+        entries: list[PathEntry] = []
+        for assignment in assignments:
+            if not assignment.strip():
+                entries = []
+            else:
+                entries.extend(entry for word in words(assignment) if (entry := entry_of(word)) is not None)
+        return cls(tuple(dict.fromkeys(entries)))
+
+    @classmethod
+    def of(cls, paths: Iterable[tuple[str, bool]]) -> Self:
+        """Return the directive for real paths, each with whether it may be missing."""
+        return cls(tuple(PathEntry(path.replace("%", "%%"), may_be_missing) for path, may_be_missing in paths))
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Self]:
+        """Propose what belongs to the view of the level strict; else nothing."""
+        lines = lines_for(cls.__name__, evidence)
+        return [cls.parse(lines, evidence.host)] if lines else []
+
+    def contribute(self, sandbox: Sandbox) -> None:
+        """Add an entry for each path; RootDirectory= is not modelled, so ``+`` makes no difference."""
+        name = type(self).__name__
+        specifiers = system_specifiers(sandbox.unit.name)
+        for entry in self.entries:
+            try:
+                path = expand_specifiers(entry.path, specifiers)
+            except UnknownSpecifier:
+                continue
+            if inexpressible_because(path):
+                continue
+            setting = f"{name}={written(entry, name)}"
+            sandbox.mounts.separate(name, setting)
+            sandbox.mounts.add(
+                MountEntry(simplify(path), self.mode, name, setting, ignore_missing=entry.ignore_missing)
+            )
+
+    def values(self) -> tuple[str, ...]:
+        """Return a reset and one line for each path."""
+        name = type(self).__name__
+        return ("", *(written(entry, name) for entry in self.entries)) if self.entries else ()
+
+    def intersected(self, own: Self) -> Self:
+        """Keep what the unit has as well: these lists take away, so the longer one is the stricter one."""
+        return type(self)(tuple(dict.fromkeys((*own.entries, *self.entries))))
+
+    def strictness(self) -> int:
+        """Return the number of paths."""
+        return len(self.entries)
+
+
+def words(assignment: str) -> tuple[str, ...]:
+    try:
+        return split_words(assignment)
+    except MalformedWords as fault:
+        return fault.words
+
+
+def entry_of(word: str) -> PathEntry | None:
+    """Return the entry, or ``None`` where systemd ignores the word whatever its specifiers stand for."""
+    path = word.removeprefix("-")
+    optional = path != word
+    beneath_root = path.startswith("+")
+    path = path.removeprefix("+")
+    if path.startswith("%"):
+        return PathEntry(path, optional, beneath_root)
+    return None if inexpressible_because(path) else PathEntry(simplify(path), optional, beneath_root)
+
+
+def written(entry: PathEntry, directive: str) -> str:
+    """Return an entry as it stands in a unit file."""
+    prefix = ("-" if entry.ignore_missing else "") + ("+" if entry.beneath_root else "")
+    if entry.path.startswith("%"):
+        encoded = encode_path(f"/{entry.path}", directive).replace("/", "", 1)
+    else:
+        encoded = encode_path(entry.path, directive)
+    return prefix + encoded.replace("%%", "%")
