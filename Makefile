@@ -11,7 +11,7 @@ SERVICES ?=
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test lint conformance bench fuzz bpf report oracle kill-test faults clean
+.PHONY: help setup demo test lint conformance bench fuzz bpf report oracle kill-test clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -25,7 +25,6 @@ help:
 	@echo 'make report   measure real daemons, write docs/results.md and build/report.json (DAEMONS=name for one)'
 	@echo 'make oracle   find out what the small services need at least (SERVICES=name for one); takes many minutes'
 	@echo 'make kill-test  kill unit-tailor before every change that it makes to a service (long)'
-	@echo 'make faults   drop-ins made wrong in one place: detected, blamed, relaxed, rolled back; a table (long)'
 	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
 
 setup:
@@ -61,9 +60,6 @@ report: setup
 
 kill-test: setup
 	UNIT_TAILOR_EVERY_POINT=1 $(PYTHON) -m pytest tests/profiler/validate/test_killed_anywhere.py
-
-faults: setup
-	UNIT_TAILOR_EVERY_FAULT=1 $(PYTHON) -m pytest tests/system/test_fault_table.py
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

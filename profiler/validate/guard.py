@@ -42,7 +42,7 @@ PUT_BACK = """
 lock=$1 note=$2 unit=$3 afterwards=$4 timer=$5
 shift 5
 [ -z "$lock" ] || { exec 9>>"$lock" && flock 9; } || exit 1
-[ -e "$note" ] || exit 0
+[ -e "$note" ] || { rm -f -- "$note.staged"; exit 0; }
 for file do
     rm -f -- "$file"
     rmdir -- "${file%/*}" 2>/dev/null
@@ -59,7 +59,7 @@ rm -f -- "$note"
 CONFIRM = """
 lock=$1 note=$2 trial=$3 permanent=$4 record=$5 timer=$6
 [ -z "$lock" ] || { exec 9>>"$lock" && flock 9; } || exit 1
-[ -e "$note" ] || exit 0
+[ -e "$note" ] || { rm -f -- "$note.staged"; exit 0; }
 rm -f -- "$permanent.staged"
 rmdir -- "${permanent%/*}" 2>/dev/null
 if [ ! -e "$trial" ] || cmp -s -- "$trial" "$permanent"; then

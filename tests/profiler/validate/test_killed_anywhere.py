@@ -76,8 +76,9 @@ def unit(request: pytest.FixtureRequest, twin_with: object) -> Iterator[Unit]:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_killed_at_any_point_the_service_is_whole(unit: Unit, action: str) -> None:
-    names = prepared_run(unit, action, 0).stdout.splitlines()
-    assert len(names) >= 5, names
+    lived = prepared_run(unit, action, 0)
+    names = lived.stdout.splitlines()
+    assert len(names) >= 5, lived.stderr
     first = 1 if EVERY_POINT else 1 + ACTIONS.index(action) % SHARE
 
     for point in range(first, len(names) + 1, SHARE):
@@ -100,7 +101,7 @@ def prepared_run(unit: Unit, action: str, point: int) -> subprocess.CompletedPro
         revert(unit)
     if action in {"confirm", "revert"}:
         within = 300.0 if action == "confirm" else 0.0
-        apply(unit, OURS, ASSIGNMENTS, confirm_within=within)
+        assert apply(unit, OURS, ASSIGNMENTS, confirm_within=within).problem == ""
     arguments = ["-m", "tests.profiler.validate.dies", unit.machine.name, unit.name, action, str(point)]
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False, cwd=REPOSITORY
