@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import textwrap
 from collections.abc import Iterable, Mapping
 
 from policy.directives.base import Directive
@@ -38,7 +38,7 @@ def _index(directives: Mapping[str, type[Directive]]) -> Iterable[str]:
 def _section(name: str, kind: type[Directive]) -> Iterable[str]:
     yield f"## {name}="
     yield ""
-    yield inspect.cleandoc(kind.__doc__ or "")
+    yield _text(kind.__doc__ or "")
     yield ""
     yield "| value | since | takes away, for instance |"
     yield "|---|--:|---|"
@@ -51,6 +51,11 @@ def _section(name: str, kind: type[Directive]) -> Iterable[str]:
     if kind.needs:
         yield ""
         yield f"Needs systemd built with {', '.join(kind.needs)}."
+
+
+def _text(docstring: str) -> str:
+    first, _, rest = docstring.strip().partition("\n")
+    return f"{first}\n{textwrap.dedent(rest)}".strip()
 
 
 def _row(value: str, kind: type[Directive]) -> str:

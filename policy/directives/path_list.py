@@ -93,6 +93,7 @@ class PathListDirective(Directive, abstract=True):
 
 
 def words(assignment: str) -> tuple[str, ...]:
+    """Return the words of a line; of a malformed one those before the fault."""
     try:
         return split_words(assignment)
     except MalformedWords as fault:

@@ -244,6 +244,7 @@ _REPLACED_KINDS = frozenset({FileKind.SYMLINK, FileKind.SOCKET, FileKind.FIFO, F
 
 
 def may_need_writing(fact: Fact) -> bool:
+    """Whether a read-only mount could refuse this: a write-like use, or names that are joined."""
     return not isinstance(fact.behaviour, PathUse) or fact.behaviour.access in WRITING
 
 
