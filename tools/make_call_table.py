@@ -23,9 +23,9 @@ NO_MEANING = {
         copy_file_range close close_range lseek fstat fstatfs getdents getdents64 fgetxattr flistxattr ftruncate
         fallocate flock fsync fdatasync sync sync_file_range syncfs readahead fadvise64 cachestat poll ppoll select
         pselect6 epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2
-        inotify_init inotify_init1 inotify_rm_watch eventfd eventfd2 signalfd signalfd4 pipe pipe2 io_setup io_destroy io_getevents
-        io_pgetevents io_submit io_cancel timerfd_settime timerfd_gettime mq_timedsend mq_timedreceive mq_notify
-        mq_getsetattr shutdown getsockname getpeername""",
+        inotify_init inotify_init1 inotify_rm_watch eventfd eventfd2 signalfd signalfd4 pipe pipe2 io_setup
+        io_destroy io_getevents io_pgetevents io_submit io_cancel timerfd_settime timerfd_gettime mq_timedsend
+        mq_timedreceive mq_notify mq_getsetattr shutdown getsockname getpeername""",
     "the memory of the process itself, never made executable by it": """
         brk munmap mremap msync mincore madvise munlock munlockall remap_file_pages memfd_create memfd_secret shmdt
         pkey_alloc pkey_free set_mempolicy get_mempolicy set_mempolicy_home_node map_shadow_stack mseal membarrier

@@ -81,7 +81,9 @@ def use_links(sighting: Sighting, place: Resolved) -> None:
 
 def infer(sighting: Sighting, place: Resolved, access: Access, fresh: bool) -> None:
     """Record the capabilities without which the mode bits refuse this call."""
-    if sighting.succeeded and not any(sighting.process.credentials.holds(name) for name in (*_SEARCH, "CAP_FOWNER", "CAP_SYS_PTRACE")):
+    if sighting.succeeded and not any(
+        sighting.process.credentials.holds(name) for name in (*_SEARCH, "CAP_FOWNER", "CAP_SYS_PTRACE")
+    ):
         return
     _searches(sighting, place)
     _other_process(sighting, place)

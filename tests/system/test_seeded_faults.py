@@ -53,7 +53,7 @@ class Group(Fault):
 
 
 FAULTS = [
-    Fault("ReadWritePaths", "/run"),
+    Fault("ReadWritePaths", "/var/lib/nginx"),
     Fault("ReadWritePaths", "/var/log/nginx"),
     Fault("CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"),
     Fault("CapabilityBoundingSet", "CAP_SETUID"),
@@ -91,6 +91,8 @@ def test_validate_sees_it_and_puts_the_service_back(
     machine = twin_with(*done.daemon.packages)
     unit = Unit.load(machine, done.daemon.unit)
     unit.systemctl.change("restart", unit.name)
+    # What a first start does is done again: directories are made and given away.
+    machine.run(["find", "/var/lib/nginx", "-mindepth", "1", "-delete"])
     before = machine.run(["systemctl", "cat", unit.name]).stdout
     faulty = fault.seeded(drop_in.parse(done.drop_in_path.read_bytes()))
 
