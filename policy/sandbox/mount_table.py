@@ -249,11 +249,11 @@ class MountTable:
 
     def _obstacle(self, fact: Fact, pair: PathPair) -> tuple[MountEntry, str]:
         """Return what is met on the way to the names, and by which entry; success means nothing."""
-        for path in (pair.source, pair.target) if fact.user != 0 else ():
-            if (closed := self._closed_above(path)) is not None:
-                return closed, "EACCES"
         source = [pair.source] if pair.operation == "link" else []
         for path in (parent_of(pair.source), *source, parent_of(pair.target)):
+            closed = self._closed_above(path) if fact.user != 0 else None
+            if closed is not None:
+                return closed, "EACCES"
             hidden = self._outcome_of_hidden_step(fact, path)
             if hidden not in HAPPENED:
                 return self._nearest(path), hidden

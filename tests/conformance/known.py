@@ -127,6 +127,10 @@ RULES = (
         "refused either way; below a private /tmp, names beside what is bound into it decide which errno comes first",
     ),
     Rule(
+        lambda pair: _is_about(pair, "RestrictNetworkInterfaces") and "192.0.2.10" in pair.probe.name,
+        "the machine's own addresses are reached through lo, and a fact does not say whose an address is; never proposed",
+    ),
+    Rule(
         lambda pair: _blames(pair, "ProtectControlGroups") and "/sys/fs/cgroup/cgroup.procs" in pair.probe.name,
         "the service sees a tree of its own, which has files of the same names",
     ),
