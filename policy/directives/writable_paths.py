@@ -195,7 +195,8 @@ class _Search:
             denial = table.judge(fact)
             if denial is not None and denial.directive in blamed and not denial.still_refused:
                 place = _expressible(self._place(fact))
-                places.append((place, not (_happened(fact) or place in ALWAYS_THERE)))
+                sure = (_happened(fact) or place in ALWAYS_THERE) and not is_below(place, HOMES[0])
+                places.append((place, not sure))  # a home goes with its user, and must not stop the unit then (226)
         return places + [(parent_of(path), False) for path in self.volatile if table.read_only(parent_of(path))]
 
     def _place(self, fact: Fact) -> str:
