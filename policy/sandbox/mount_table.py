@@ -186,7 +186,8 @@ class MountTable:
             entry, outcome = closed, "EACCES"
         elif entry.mode in HIDING:
             outcome = hidden_outcome(entry, use, outcome, self._looker(fact))
-        if entry.refuses_writes and (entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP):
+        is_lost = outcome == "ENOENT" and entry.mode in HIDING and parent_of(use.path) != entry.path
+        if entry.refuses_writes and not is_lost and (entry.mode not in HIDING or entry.mode is Mode.PRIVATE_TMP):
             outcome = read_only_outcome(use, outcome)
         if outcome == fact.outcome and by_name and self._is_busy(use, outcome):
             entry = self.mounts[use.path]

@@ -127,8 +127,11 @@ RULES = (
         "refused either way; below a private /tmp, names beside what is bound into it decide which errno comes first",
     ),
     Rule(
-        lambda pair: _is_about(pair, "RestrictNetworkInterfaces") and "192.0.2.10" in pair.probe.name,
-        "the machine's own addresses are reached through lo, and a fact does not say whose an address is; never proposed",
+        lambda pair: (
+            _is_about(pair, "RestrictNetworkInterfaces")
+            and any(address in pair.probe.name for address in ("192.0.2.10", "192.0.2.1", "2001:db8::1"))
+        ),
+        "a fact does not say which interface an address is reached through, lo for the machine's own; never proposed",
     ),
     Rule(
         lambda pair: _blames(pair, "ProtectControlGroups") and "/sys/fs/cgroup/cgroup.procs" in pair.probe.name,
