@@ -11,12 +11,13 @@ SERVICES ?=
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test lint conformance bench fuzz bpf report oracle kill-test clean
+.PHONY: help setup demo test test-long lint conformance bench fuzz bpf report oracle kill-test clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
 	@echo 'make demo     record, tighten and prove a real service, in a clone of this machine'
 	@echo 'make test     run every test (TESTS=tests/policy for a part)'
+	@echo 'make test-long  run the tests that take minutes: recorders compared on real daemons'
 	@echo 'make lint     run the linters only'
 	@echo 'make fuzz     give 100,000 damaged inputs to all readers, write build/fuzz.json (INPUTS=n for n)'
 	@echo 'make conformance  compare the model with systemd 252, 257 and 262, write docs/conformance.md (VERSIONS=257 for one); long'
@@ -34,7 +35,10 @@ demo: setup
 	@tools/demo.sh
 
 test: setup
-	timeout --foreground --signal=INT --kill-after=60s 20m $(PYTHON) -m pytest --durations=10 $(TESTS)
+	timeout --foreground --signal=INT --kill-after=60s 20m $(PYTHON) -m pytest --durations=10 -m "not long" $(TESTS)
+
+test-long: setup
+	$(PYTHON) -m pytest --durations=10 -m long $(TESTS)
 
 lint: setup
 	$(PYTHON) -m pytest -q tests/linters
@@ -49,7 +53,7 @@ conformance: setup
 bench: setup
 	$(PYTHON) -m tests.benchmarks.run $(BENCHMARKS)
 
-bpf:
+bpf: setup
 	tools/build_bpf.sh
 
 oracle: setup

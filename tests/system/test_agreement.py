@@ -132,6 +132,7 @@ def lived(twin_with: TwinWith) -> Callable[[str, Engine], Profile]:
     return record
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", OTHERS)
 @pytest.mark.parametrize("name", REAL)
 def test_recorders_agree_on_a_daemon(name: str, engine: Engine, lived: Callable[[str, Engine], Profile]) -> None:
