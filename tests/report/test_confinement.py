@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from profiler.machine import Machine
+from profiler.twin import Twin
 from tests.report.confinement import Confinement, confinement
 from tests.report.kernel_filter import ALLOW, answer
 from tests.twin_fixtures import TwinWith
@@ -48,8 +49,8 @@ def test_capabilities_are_those_of_the_bound(twin_with: TwinWith) -> None:
         assert found.capabilities == {"CAP_CHOWN", "CAP_BPF"}
 
 
-def test_writable_directories_are_counted(twin_with: TwinWith) -> None:
-    machine = twin_with()
+def test_writable_directories_are_counted(fresh_twin: Twin) -> None:
+    machine = fresh_twin
     machine.run(["mkdir", "-p", "/srv/tailor-count/a/b", "/srv/tailor-count/c"])
     try:
         with running(machine, "ProtectSystem=strict", "ReadWritePaths=/srv/tailor-count") as with_them:
