@@ -241,7 +241,8 @@ class MountTable:
             return None
         source = self._nearest(pair.source if is_link else parent_of(pair.source))
         target = self._nearest(parent_of(pair.target))
-        is_read_only = target.refuses_writes and not _is_on_device_mount(target, pair.target)
+        is_lost = target.mode is Mode.PRIVATE_TMP and parent_of(pair.target) != target.path
+        is_read_only = target.refuses_writes and not is_lost and not _is_on_device_mount(target, pair.target)
         if source.path != target.path and not (is_link and is_read_only):
             return self._blame_border(fact, source, target) if fact.outcome != "EXDEV" else None
         if is_read_only and (is_link or fact.outcome != "EXDEV"):
