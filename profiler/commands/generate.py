@@ -36,6 +36,8 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     Example:
       unit-tailor generate nginx.profile -o nginx.conf
     """
+    if output is not None:
+        profile_file.check_writable(output, force=options["force"])
     recorded = profile_file.read_profile(profile)
     for line in target_remarks(systemd):
         click.echo(line, err=True)

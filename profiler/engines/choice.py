@@ -10,7 +10,7 @@ from profiler.engines.base import Assignment, Watch
 from profiler.engines.ebpf import EbpfWatch
 from profiler.engines.ptrace import PtraceWatch
 from profiler.engines.strace import StraceWatch
-from profiler.errors import ToolError
+from profiler.errors import ExitCode, ToolError
 from profiler.machine import Machine
 from profiler.recorders import ptrace, strace_command
 from profiler.recorders.base import Availability
@@ -75,4 +75,7 @@ def choose(engine: Engine, assignment: Assignment, announce: Callable[[str], Non
 
 def _refusal(machine: Machine, refused: list[tuple[Engine, Availability]]) -> ToolError:
     reasons = "; ".join(f"{engine}: {answer.reason}" for engine, answer in refused)
-    return ToolError(f"nothing can be recorded on {machine.name}: {reasons}", hint=refused[-1][1].remedy)
+    remedies = dict(refused)
+    best = remedies.get(Engine.STRACE, refused[-1][1])  # what every machine can have
+    message = f"nothing can be recorded on {machine.name}: {reasons}"
+    return ToolError(message, hint=best.remedy, exit_code=ExitCode.USAGE)

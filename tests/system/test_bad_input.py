@@ -15,6 +15,7 @@ from policy.recording import Header, Recording
 from policy.service_profile import Profile
 from policy.unit_settings import UnitSettings
 from profiler import twin
+from profiler.engines.choice import Engine
 from profiler.errors import ToolError
 from profiler.profile_file import write_profile
 from profiler.record import record_unit
@@ -154,6 +155,7 @@ def test_without_strace(place: Path, tmp_path: Path) -> None:
         machine.path("/run/systemd/system/some.service").write_text("[Service]\nExecStart=/bin/sleep 60\n")
         machine.run(["systemctl", "daemon-reload"])
         with pytest.raises(ToolError) as caught:
-            record_unit(Unit.load(machine, "some"))
+            record_unit(Unit.load(machine, "some"), engine=Engine.STRACE)
     assert "strace" in caught.value.message
     assert "apt-get install strace" in caught.value.hint
+    assert caught.value.exit_code == 2
