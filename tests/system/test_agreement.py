@@ -88,7 +88,9 @@ def recorded(session_twin: Twin) -> Callable[[str, Engine], Profile]:
     return record
 
 
-@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize(
+    "engine", [pytest.param(one, marks=pytest.mark.long if one is Engine.PTRACE else ()) for one in OTHERS]
+)
 @pytest.mark.parametrize("name", SERVICES)
 def test_recorders_agree_on_a_fixture(name: str, engine: Engine, recorded: Callable[[str, Engine], Profile]) -> None:
     found = differences(recorded(name, REFERENCE).facts, recorded(name, engine).facts)

@@ -83,7 +83,18 @@ def test_replay_names_the_faulty_line(hardened: Callable[[str], Hardened], fault
     assert blamed in replayed.stdout
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
+QUICK = {"ReadWritePaths", "RestrictAddressFamilies"}
+"""Directives whose faults ``make test`` tries by a restart as well; the others take minutes together."""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=() if fault.directive in QUICK or index % 2 == 0 else pytest.mark.long)
+        for index, fault in enumerate(FAULTS)
+    ],
+    ids=str,
+)
 def test_validate_sees_it_and_puts_the_service_back(
     hardened: Callable[[str], Hardened], twin_with: TwinWith, fault: Fault
 ) -> None:
