@@ -15,6 +15,7 @@ from policy.directives.capabilities import used
 from policy.directives.identity import makes_files
 from policy.sandbox.mount_entry import is_below, parent_of
 from policy.sandbox.read_only import HAPPENED
+from policy.system_call_list import DEFAULT_IS_ENOSYS
 
 SHOWN = 3
 """How many facts stand as evidence behind one piece of advice."""
@@ -197,8 +198,9 @@ def _foreign_objects(evidence: Evidence) -> Iterator[Advice]:
 
 def _rings(evidence: Evidence) -> Iterator[Advice]:
     if evidence.uses_rings:
+        answer = ":ENOSYS" if evidence.host.systemd_version < DEFAULT_IS_ENOSYS else ""
         yield Advice(
-            "SystemCallFilter=~io_uring_setup:ENOSYS",
+            f"SystemCallFilter=~io_uring_setup{answer}",
             "what it does inside of an io_uring cannot be seen, so paths and sockets were not tightened",
             "only if the program falls back to ordinary calls: check its configuration",
             _some(fact for fact in evidence.of(SystemCall) if "io_uring" in str(fact.behaviour)),

@@ -15,6 +15,11 @@ REMOVABLE_GROUPS = ("@privileged", "@resources", "@aio", "@keyring", "@memlock",
 """Groups of @system-service that are taken out when nothing used them. The others stay: calls of @io-event, @signal,
 @sync, @timer and @ipc come up under load or rarely, and none of those groups is worth the risk."""
 
+DEFAULT_IS_ENOSYS = 255
+"""From here on an allow-list answers ENOSYS to calls that systemd does not know. libseccomp refuses a rule whose answer
+is the filter's default one, so that ``~name:ENOSYS`` in an allow-list makes the start of a unit fail with 228/SECCOMP
+(measured with 257 and 262)."""
+
 ERRORS_IN_ALLOW_LISTS = 248
 """The first version in which ``~name:ERRNO`` behind an allow-list sets an errno instead of removing the name only."""
 
@@ -180,7 +185,7 @@ def _names(names: frozenset[str]) -> tuple[str, ...]:
 
 def _missing_newcomers(allowed: frozenset[str], host: HostFacts) -> tuple[str, ...]:
     """Return the line that answers ENOSYS to calls that programs replace by older ones only then."""
-    if host.systemd_version < ERRORS_IN_ALLOW_LISTS:
+    if not ERRORS_IN_ALLOW_LISTS <= host.systemd_version < DEFAULT_IS_ENOSYS:
         return ()
     missing = [name for name in ENOSYS_NEWCOMERS if name in known_calls(host) and name not in allowed]
     return (f"~{' '.join(f'{name}:ENOSYS' for name in missing)}",) if missing else ()
@@ -198,7 +203,7 @@ def intersection(first: SystemCallList, own: SystemCallList, host: HostFacts) ->
     answers = dict(other.entries)
     words = {name: answers.get(name, "") for name in lost if base.allows(name)}
     words |= {name: answer for name, answer in own.entries if answer and not base.allows(name)}
-    line = " ".join(f"{name}:{_word(answer)}" if answer else name for name, answer in sorted(words.items()))
+    line = " ".join(_with_answer(name, answer, base, host) for name, answer in sorted(words.items()))
     both = parse_system_call_list((*base.lines, f"~{line}"), host) if line else base
     return own if both == own or both is None else both
 
@@ -212,5 +217,7 @@ def _without_names(lines: Sequence[str], names: set[str]) -> list[str]:
     return [lines[0], *filter(None, shortened)]
 
 
-def _word(answer: str) -> str:
-    return "kill" if answer == KILLED else answer
+def _with_answer(name: str, answer: str, base: SystemCallList, host: HostFacts) -> str:
+    if not answer or (answer == "ENOSYS" and base.allow_list and host.systemd_version >= DEFAULT_IS_ENOSYS):
+        return name
+    return f"{name}:{'kill' if answer == KILLED else answer}"

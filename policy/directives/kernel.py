@@ -17,6 +17,8 @@ from policy.host_facts import HostFacts
 from policy.level import Level
 from policy.sandbox.devices import DeviceRule
 from policy.sandbox.mount_entry import Mode, MountEntry
+from policy.sandbox.mount_table import UNSEEN
+from policy.sandbox.read_only import HAPPENED
 from policy.sandbox.sandbox import Sandbox
 
 MANUAL = "systemd.exec(5), Sandboxing"
@@ -350,9 +352,16 @@ class ProtectHostname(KernelChoice):
 
         With ``private`` the calls succeed without effect on the host, which counts as a denial just as well.
         """
-        sandbox.filters.deny_calls(type(self).__name__, self.setting, _HOST_NAME_CALLS)
         if self.value == "yes":
+            sandbox.filters.deny_calls(type(self).__name__, self.setting, _HOST_NAME_CALLS)
             self.mount(sandbox, Mode.READ_ONLY, "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname")
+        else:
+            sandbox.filters.add(type(self).__name__, self.setting, _keeps_host_name_to_itself)
+
+
+def _keeps_host_name_to_itself(fact: Fact) -> str:
+    is_set = isinstance(fact.behaviour, SystemCall) and fact.behaviour.name in _HOST_NAME_CALLS
+    return UNSEEN if is_set and fact.outcome in HAPPENED else ""
 
 
 def _cannot_mount_proc(host: HostFacts) -> str:

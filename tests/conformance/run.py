@@ -30,7 +30,7 @@ class Findings:
     """Everything about one version: the pairs, the directives that were tried, and what could not be.
 
     ``not_started`` has the settings under which the unit failed, by directive and settings; ``gaps`` the probes that
-    show nothing on this machine; both with the reason.
+    show nothing on this machine; both with the reason. ``failures`` counts units that should have started.
     """
 
     version: int
@@ -38,6 +38,7 @@ class Findings:
     tried: dict[str, None] = field(default_factory=dict)
     not_started: dict[tuple[str, str], str] = field(default_factory=dict)
     gaps: dict[str, str] = field(default_factory=dict)
+    failures: int = 0
     seconds: float = 0.0
 
 
@@ -52,7 +53,10 @@ def try_cases(laboratory: Laboratory, cases: Iterable[Case], progress: bool = Fa
             run = laboratory.run(case.settings, user, probes)
             pairs = list(_compared(laboratory, case, user, baseline[user], run))
             if not pairs:
-                findings.not_started[case.directive, case.label] = run.failure
+                reason = known.reason_not_to_start(case.label)
+                findings.failures += not reason
+                findings.not_started[case.directive, case.label] = f"{reason or 'UNEXPECTED'}: {run.failure}"
+                print(f"{findings.version} {case.label} did not start: {run.failure}", flush=True)
             findings.pairs += pairs
             if progress:
                 _show(findings.version, case, user, pairs)
@@ -143,7 +147,7 @@ def main(arguments: list[str]) -> int:
             *(f"{verdict}: {number}" for verdict, number in counts.items()),
             f"{findings.seconds:.0f} s",
         )
-    return 1 if wrong else 0
+    return 1 if wrong or any(findings.failures for findings in found) else 0
 
 
 if __name__ == "__main__":

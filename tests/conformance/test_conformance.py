@@ -31,6 +31,7 @@ def test_the_model_says_what_a_process_experiences(fresh_twin: Twin) -> None:
     findings = try_cases(laboratory, [*SAMPLE, *combinations(6, SEED)])
     wrong = [pair.line() for pair in findings.pairs if pair.verdict is Verdict.DISAGREED]
     assert not wrong, "\n".join(wrong[:30])
+    assert not findings.failures, findings.not_started
     assert len(findings.pairs) > 2000
     denied = {pair.directive for pair in findings.pairs if pair.denial and pair.verdict is Verdict.AGREED}
     assert {case.directive for case in SAMPLE} <= denied

@@ -82,6 +82,20 @@ def test_newcomers_with_a_replacement_get_enosys() -> None:
     assert candidates(*COMMON_CALLS, host=for_version(247))[0].lines[-1].count("ENOSYS") == 0
 
 
+@pytest.mark.parametrize("version", [255, 257, 262])
+def test_no_allow_list_repeats_its_default_answer(version: int) -> None:
+    """From 255 the default answer is ENOSYS, and a rule that says the same makes the start fail with 228/SECCOMP."""
+    host = for_version(version)
+    for form in candidates(*COMMON_CALLS, host=host):
+        assert not (form.allow_list and "ENOSYS" in " ".join(form.lines))
+    own = SystemCallFilter.parse(["~uname:ENOSYS"], host)
+    ours = SystemCallFilter.parse(["@system-service"], host)
+    both = ours.intersected(own).calls
+    assert both is not None
+    assert not both.allows("uname")
+    assert "ENOSYS" not in " ".join(both.lines)
+
+
 def test_from_255_unknown_calls_get_enosys() -> None:
     sandbox = build_sandbox(
         parse_settings([("SystemCallFilter", "@system-service")], for_version(255)), for_version(255), UnitSettings()
