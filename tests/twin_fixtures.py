@@ -54,5 +54,5 @@ def session_twin(twin_with: TwinWith) -> twin.Twin:
 def fresh_twin() -> Iterator[twin.Twin]:
     """A twin for one test alone."""
     require_twin()
-    with twin.up() as machine:
+    with twin.up(visible=CHECKOUT) as machine:
         yield machine

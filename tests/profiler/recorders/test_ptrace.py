@@ -30,10 +30,15 @@ def nothing_is_left() -> Iterator[None]:
     answer = availability(Host())
     require(answer.available, f"{answer.reason}; {answer.remedy}")
     yield
-    left = [
-        process for process in psutil.Process().children(recursive=True) if "ptrace_child" in str(process.cmdline())
-    ]
-    assert not left
+    assert not [process for process in psutil.Process().children(recursive=True) if is_tracer(process)]
+
+
+def is_tracer(process: psutil.Process) -> bool:
+    """Whether this is a tracer of ours; one that has ended and waits to be reaped is none."""
+    try:
+        return "ptrace_child" in str(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return False
 
 
 def record(*command: str) -> tuple[int, list[RawEvent], PtraceRecorder]:
