@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from profiler.normalise.credentials import CAPABILITIES
+from policy.capability_names import CAPABILITIES
 
 _CHECKS = frozenset(
     {"cap_capable", "cap_capable_helper", "security_capable", "capable", "ns_capable", "ns_capable_common"}
