@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 
 import click
@@ -30,17 +32,27 @@ def up(name: str | None, packages: tuple[str, ...]) -> None:
     """Boot a twin that stays until it is taken down, and print its name."""
     twin.require_possible()
     _sweep()
+    with contextlib.ExitStack() as until_let_go:
+        machine = until_let_go.enter_context(_boot(name, packages))
+        for remark in machine.record.remarks:
+            progress.note(f"note: {remark}")
+        click.echo(machine.name)
+        progress.note(f"run commands in it: unit-tailor twin exec {machine.name} -- systemctl status")
+        progress.note(f"remove it:          unit-tailor twin down {machine.name}")
+        # An interrupt takes the twin down until here, and comes too late from here on: never an error and a twin both.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        machine.let_go()
+        until_let_go.pop_all()
+
+
+def _boot(name: str | None, packages: tuple[str, ...]) -> twin.Twin:
     try:
-        machine = twin.up(packages, name=name, detached=True, announce=progress.step)
+        return twin.up(packages, name=name, announce=progress.step)
     except CommandFailed as error:
         for line in error.output.splitlines():
             progress.note(f"  {line}")
         raise
-    for remark in machine.record.remarks:
-        progress.note(f"note: {remark}")
-    click.echo(machine.name)
-    progress.note(f"run commands in it: unit-tailor twin exec {machine.name} -- systemctl status")
-    progress.note(f"remove it:          unit-tailor twin down {machine.name}")
 
 
 @command.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -153,7 +153,7 @@ def test_a_taken_name(up: str) -> None:
 
 def test_an_interrupted_up_leaves_nothing(own_state: Path) -> None:
     require_twin()
-    for delay in (0.1, 0.2, 0.3, 0.4):
+    for delay in (0.1, 0.3, 0.6, 0.9, 1.0, 1.1, 1.2, 1.3):
         name = state.random_name("test")
         with subprocess.Popen([COMMAND, "twin", "up", name], stdout=-1, stderr=-1) as process:
             time.sleep(delay)
