@@ -63,13 +63,18 @@ def _other_user(evidence: Evidence) -> Iterator[Advice]:
         )
     elif "CAP_SYS_ADMIN" not in kept and len(kept) <= FEW:
         ambient = f"with AmbientCapabilities={' '.join(kept)}" if kept else "without any capability"
-        became = f"; it becomes user {', '.join(map(str, users))} itself" if users else ""
+        became = f"; it becomes user {_few(users)} itself" if users else ""
         yield Advice(
             f"User= {ambient}",
             f"it starts as root, and all that it needs of that is {' '.join(kept) or 'to change its user'}{became}",
             "the program must support being started as another user, and its files must belong to that one",
             facts,
         )
+
+
+def _few(users: list[int]) -> str:
+    more = f" and {len(users) - SHOWN} more" if len(users) > SHOWN else ""
+    return ", ".join(map(str, users[:SHOWN])) + more
 
 
 _STATE_DIRECTORIES = {

@@ -21,8 +21,8 @@ NEEDS_COMPANION = {"SystemCallErrorNumber": "SystemCallFilter", "IPAddressAllow"
 
 def drop_in_settings(decision: Decision) -> tuple[Setting, ...]:
     """Return the settings of the drop-in for a decision, in order."""
-    explanations = explain(decision)
-    set_anyhow = {one.directive for one in explanations if one.values}
+    explanations = explain(decision, changes_only=True)
+    set_anyhow = {choice.name for choice in decision.choices if choice.chosen.values()}
     return tuple(
         (one.directive, one.values, comments(one))
         for one in explanations

@@ -6,12 +6,13 @@ Nothing is remembered from the decision: an exception is taken out and the sandb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from policy.behaviour import Fact, Known
 from policy.decide import Choice, Decision
 from policy.directives.base import Directive, Evidence
+from policy.exposure import Cost, Exposure, assess
 from policy.sandbox.denial import Denial
 from policy.settings import build_sandbox
 
@@ -33,6 +34,8 @@ class Kept:
     element: str
     needed_by: tuple[Fact, ...] = ()
     kept_because: str = ""
+    costs: tuple[Cost, ...] = ()
+    """What it costs in exposure; elements of one item cost it together."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,38 @@ class Explanation:
     """How much more than what was seen it allows, in words."""
     unenforced: str = ""
     """Why the target does nothing about it, if so."""
+    costs: tuple[Cost, ...] = ()
+    """The items of systemd-analyze's table about it, paid or not; none if that does not look at it."""
+    total: int = 0
+    """The sum of the weights of all items, of which an exposure of 10.0 is made."""
+
+    @property
+    def paid(self) -> tuple[Cost, ...]:
+        """The items that still cost something."""
+        return tuple(cost for cost in self.costs if cost.paid)
 
 
-def explain(decision: Decision) -> tuple[Explanation, ...]:
-    """Return an explanation for every directive of a decision, in the order of a drop-in."""
+def explain(decision: Decision, *, changes_only: bool = False) -> tuple[Explanation, ...]:
+    """Return an explanation for every directive of a decision, or those only that a drop-in has to set, in order."""
     evidence = decision.evidence
     chosen = {choice.name: choice.chosen for choice in decision.choices}
     denied = {denial.fact for denial in (*decision.unexplained, *decision.remaining, *decision.still_refused)}
     facts = [fact for fact in evidence.in_order if fact not in denied]
-    return tuple(_explanation(choice, chosen, facts, evidence) for choice in decision.choices)
+    exposure = assess(chosen, evidence.host, evidence.unit)
+    return tuple(
+        _with_costs(_explanation(choice, chosen, facts, evidence), exposure)
+        for choice in decision.choices
+        if choice.changes_unit or not changes_only
+    )
+
+
+def _with_costs(explanation: Explanation, exposure: Exposure) -> Explanation:
+    costs = exposure.of(explanation.directive)
+    exceptions = tuple(
+        replace(kept, costs=tuple(cost for cost in costs if cost.paid and kept.element in cost.elements))
+        for kept in explanation.exceptions
+    )
+    return replace(explanation, costs=costs, total=exposure.total, exceptions=exceptions)
 
 
 def _explanation(
@@ -68,11 +94,28 @@ def _explanation(
         type(choice.chosen).summary,
         choice.chosen.values(),
         _status(choice, evidence),
-        choice.forced_by,
+        choice.forced_by or _forbidden(choice, chosen, facts, evidence),
         _exceptions(choice.chosen, chosen, facts, evidence),
         choice.chosen.price(evidence),
         type(choice.chosen).unenforced(evidence.host),
     )
+
+
+def _forbidden(
+    choice: Choice, chosen: dict[str, Directive], facts: Sequence[Fact], evidence: Evidence
+) -> tuple[Denial, ...]:
+    """Return what the strictest value would deny of a directive that nothing was proposed for, as it knows its facts
+    well enough to say so beforehand."""
+    kind = type(choice.chosen)
+    if choice.chosen != kind.parse([], evidence.host) or kind.unenforced(evidence.host):
+        return ()
+    for value in reversed(list(kind.denied_examples)):
+        stricter = kind.parse([value], evidence.host)
+        sandbox = build_sandbox({**chosen, choice.name: stricter}, evidence.host, evidence.unit)
+        denials = [denial for fact in facts if (denial := sandbox.judge(fact)) is not None]
+        if denials:
+            return tuple(denial for denial in denials if denial.directive == choice.name)
+    return ()
 
 
 def _status(choice: Choice, evidence: Evidence) -> Status:

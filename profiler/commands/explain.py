@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from policy.advice import Advice, advise
 from policy.decide import decide
 from policy.explain import Explanation, explain
+from policy.exposure_rating import Rating, rate
 from policy.level import Level
 from policy.wording import advice_in_words, denial_in_words, fact_in_words
 from profiler import profile_file
@@ -19,6 +21,9 @@ from profiler.target import target, target_option
 from profiler.terminal import printable
 
 SCHEMA_VERSION = 1
+SMALLEST_SHOWN = 0.01
+FACTS_SHOWN = 8
+"""How many facts stand behind each value where no directive or value is asked for by name."""
 
 
 @click.command("explain")
@@ -54,17 +59,32 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
                     "schema_version": SCHEMA_VERSION,
                     "settings": [document(one) for one in chosen],
                     "advice": [advice_document(one) for one in advice],
+                    "exposure": rating_document(rate(decision)),
                 }
             )
         )
         return
     for explanation in chosen:
-        for line in lines(explanation):
+        for line in lines(explanation, FACTS_SHOWN if subject is None else None):
             click.echo(printable(line))
+    if not subject:
+        click.echo(str(rate(decision)))
     for one in advice:
         click.echo(f"advice: {advice_in_words(one)}")
         for fact in one.evidence:
             click.echo(f"    {fact_in_words(fact)}")
+
+
+def rating_document(rating: Rating) -> dict[str, object]:
+    """Return the exposure levels as a JSON document."""
+    return {
+        "before": rating.before.level,
+        "after": rating.after.level,
+        "kind": rating.kind,
+        "kind_floor": rating.kind_floor.level,
+        "floor": rating.floor.level,
+        "floor_because": list(rating.floor.because),
+    }
 
 
 def advice_document(advice: Advice) -> dict[str, object]:
@@ -84,11 +104,12 @@ def about(explanation: Explanation, subject: str | None) -> Explanation | None:
     kept = tuple(one for one in explanation.exceptions if one.element == subject)
     if not kept and subject not in " ".join(explanation.values).split():
         return None
-    return Explanation(explanation.directive, explanation.summary, explanation.values, explanation.status, (), kept)
+    costs = tuple(dict.fromkeys(cost for one in kept for cost in one.costs))
+    return replace(explanation, forced_by=(), exceptions=kept, price="", costs=costs)
 
 
-def lines(explanation: Explanation) -> list[str]:
-    """Return an explanation as text."""
+def lines(explanation: Explanation, most: int | None = None) -> list[str]:
+    """Return an explanation as text, with at most so many facts for each value or element."""
     values = [
         f"{explanation.directive}={value}" for value in explanation.values if value or len(explanation.values) == 1
     ]
@@ -97,11 +118,42 @@ def lines(explanation: Explanation) -> list[str]:
         text.append(f"  without effect on this target: {explanation.unenforced}")
     if explanation.price:
         text.append(f"  price: {explanation.price}")
+    text += [f"  exposure: {words}" for words in exposure_in_words(explanation)]
     for kept in explanation.exceptions:
         text.append(f"  {kept.element}" + (f": {kept.kept_because}" if kept.kept_because else ""))
-        text += [f"    {fact_in_words(fact)}" for fact in kept.needed_by]
-    text += [f"  not stricter: {denial_in_words(denial)}" for denial in explanation.forced_by]
-    return text
+        text += _some([f"    {fact_in_words(fact)}" for fact in kept.needed_by], most, explanation.directive)
+    forced = [f"  not stricter: {denial_in_words(denial)}" for denial in explanation.forced_by]
+    return text + _some(forced, most, explanation.directive)
+
+
+def _some(found: list[str], most: int | None, directive: str) -> list[str]:
+    if most is None or len(found) <= most:
+        return found
+    indentation = " " * (len(found[0]) - len(found[0].lstrip()))
+    return [*found[:most], f"{indentation}... and {len(found) - most} more: explain PROFILE {directive} shows them"]
+
+
+def exposure_in_words(explanation: Explanation) -> list[str]:
+    """Return what a setting costs of the 10.0 that systemd-analyze gives to a service without any, one item a line."""
+    if not explanation.costs:
+        return []
+    lines = [
+        f"costs {_share(cost.paid * 10 / explanation.total)} ({cost.item}, {cost.paid} of {explanation.total})"
+        for cost in explanation.paid
+    ]
+    return lines or [f"costs nothing ({len(explanation.costs)} item{'s' * (len(explanation.costs) > 1)})"]
+
+
+def _share(of_ten: float) -> str:
+    return f"{of_ten:.2f}" if of_ten >= SMALLEST_SHOWN else "less than 0.01"
+
+
+def costs_document(explanation: Explanation) -> list[dict[str, object]]:
+    """Return the items that a setting costs as a JSON document."""
+    return [
+        {"item": cost.item, "weight": cost.weight, "paid": cost.paid, "of": explanation.total}
+        for cost in explanation.costs
+    ]
 
 
 def document(explanation: Explanation) -> dict[str, object]:
@@ -116,10 +168,12 @@ def document(explanation: Explanation) -> dict[str, object]:
                 "element": kept.element,
                 "needed_by": [fact_in_words(fact) for fact in kept.needed_by],
                 "kept_because": kept.kept_because,
+                "exposure": [cost.item for cost in kept.costs],
             }
             for kept in explanation.exceptions
         ],
         "price": explanation.price,
+        "exposure": costs_document(explanation),
         "unenforced": explanation.unenforced,
         "forced_by": [denial_in_words(denial) for denial in explanation.forced_by],
     }

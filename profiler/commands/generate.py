@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from policy.exposure_rating import rate
 from policy.level import Level
 from policy.wording import advice_in_words
 from profiler import profile_file
@@ -42,6 +43,7 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     for line in target_remarks(systemd):
         click.echo(line, err=True)
     generated = generate(recorded, target(systemd), accept_partial=options["accept_partial"], level=level)
+    click.echo(str(rate(generated.decision)), err=True)
     for advice in generated.advice:
         click.echo(f"advice: {advice_in_words(advice)}", err=True)
     if output is None:

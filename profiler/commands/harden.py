@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from policy.drop_in import DropIn
+from policy.exposure_rating import rate
 from policy.host_facts import HostFacts
 from policy.replay import replay
 from policy.service_profile import Profile
@@ -77,6 +78,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         generated = generate(recorded.profile, host, accept_partial=options["accept_partial"], level=options["level"])
         replayed = replay(recorded.profile, generated.drop_in.assignments, host)
     profile_file.write_text(drop_in_path, generated.text, mode=0o644, force=options["force"])
+    _say([str(rate(generated.decision))])
     if options["show"]:
         _say(["", *generated.text.splitlines(), ""])
     _say([*(f"blocked: {line}" for line in denials_in_words(replayed.denials)), replay_summary(replayed)])

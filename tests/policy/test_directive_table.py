@@ -18,6 +18,7 @@ from policy.explain import explain
 from policy.replay import replay
 from policy.sandbox.sandbox import Sandbox
 from policy.shipped_host_facts import for_version
+from tests.conformance.cases import single_cases
 from tests.policy import test_directive_laws as laws
 from tests.policy.services import HOST, profile, use, web_server
 
@@ -76,6 +77,7 @@ def test_a_new_directive_is_one_class(newcomer: type[Directive]) -> None:
     why = next(one for one in explain(decision) if one.directive == "ProtectTerminal")
     assert why.values == ()
     assert [denial.fact for denial in why.forced_by] == [INJECTION]
+    assert why.costs == (), "systemd-analyze does not look at it"
     denials = replay(profile([INJECTION]), [("ProtectTerminal", "true")], HOST).blocked
     assert [denial.setting for denial in denials] == ["ProtectTerminal=yes"]
 
@@ -88,6 +90,12 @@ def test_the_laws_hold_for_a_new_directive(newcomer: type[Directive]) -> None:
     laws.test_no_value_is_proposed_that_the_target_does_not_know(newcomer)
     laws.test_it_is_never_looser_than_the_unit(newcomer)
     laws.test_nothing_is_proposed_from_a_recording_without_the_start(newcomer)
+
+
+def test_conformance_tries_a_new_directive(newcomer: type[Directive]) -> None:
+    tried = [case.label for case in single_cases(for_version(262)) if case.directive == newcomer.__name__]
+    assert tried == ["ProtectTerminal=yes"]
+    assert list(single_cases(for_version(249)))[-1].directive != newcomer.__name__
 
 
 def test_a_target_that_is_too_old_does_not_get_it(newcomer: type[Directive]) -> None:

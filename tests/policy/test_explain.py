@@ -22,6 +22,7 @@ from policy.behaviour import (
 from policy.decide import decide
 from policy.drop_in_for import REASONS_SHOWN, comments, drop_in_settings
 from policy.explain import Explanation, Kept, Status, explain
+from policy.exposure_rating import rate
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.unit_settings import UnitSettings
@@ -103,7 +104,9 @@ def test_each_exception_has_the_fact_that_needs_it() -> None:
 
 def test_af_unix_is_kept_without_a_fact_and_says_why() -> None:
     families = explained(profile(calls(("read",))))["RestrictAddressFamilies"].exceptions
-    assert families == (Kept("AF_UNIX", (), "syslog, readiness messages, D-Bus and name services use it"),)
+    assert [(one.element, one.needed_by, one.kept_because) for one in families] == [
+        ("AF_UNIX", (), "syslog, readiness messages, D-Bus and name services use it")
+    ]
 
 
 def test_what_forced_a_looser_value_is_named() -> None:
@@ -151,3 +154,32 @@ def test_explaining_a_store_takes_its_own_settings_into_account() -> None:
     reasons = explained(data_store())
     assert reasons["PrivateDevices"].status is Status.ALREADY_THERE
     assert reasons["MemoryDenyWriteExecute"].status is Status.TIGHTENED
+
+
+def test_each_value_says_what_it_costs_in_exposure() -> None:
+    reasons = explained(web_server())
+    costs = {cost.item: cost.paid for cost in reasons["CapabilityBoundingSet"].paid}
+    assert costs["CapabilityBoundingSet=~CAP_(NET_BIND_SERVICE|NET_BROADCAST|NET_RAW)"] == 500
+    kept = {one.element: one.costs for one in reasons["CapabilityBoundingSet"].exceptions}
+    assert [cost.paid for cost in kept["CAP_SETUID"]] == [1500]
+    assert kept["CAP_SETUID"] == kept["CAP_SETGID"]
+    assert reasons["ProtectSystem"].costs
+    assert reasons["ProtectSystem"].paid == ()
+    assert reasons["ReadWritePaths"].costs == ()
+
+
+def test_what_was_not_even_proposed_has_the_facts_that_forbid_it() -> None:
+    reasons = explained(web_server())
+    for name in ("PrivateNetwork", "IPAddressDeny", "PrivateUsers"):
+        assert reasons[name].status is Status.NOT_SET
+        assert {denial.directive for denial in reasons[name].forced_by} == {name}
+        assert reasons[name].paid
+
+
+def test_a_decision_is_rated_against_the_floor_of_its_kind() -> None:
+    rating = rate(decide(web_server(), HOST))
+    assert rating.kind == "a network service that starts as root"
+    assert rating.kind_floor.level <= rating.floor.level <= rating.after.level < rating.before.level
+    assert "PrivateNetwork, User, AF_INET" in str(rating)
+    store = rate(decide(data_store(), HOST))
+    assert store.kind.endswith("another user than root")

@@ -12,6 +12,7 @@ from policy import drop_in
 from policy.behaviour import OK, CapabilityUsed, SocketOpened, SystemCall
 from policy.compare import denied_under
 from policy.drop_in import DropIn
+from policy.exposure_floor import floor
 from policy.host_facts import HostFacts
 from policy.level import Level
 from policy.replay import replay
@@ -32,7 +33,6 @@ from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.validate.trial import on_trial
 from tests.report.confinement import Confinement, confinement
-from tests.report.floor import floor
 from tests.report.outcome import Outcome, Trial
 from tests.system.daemons import Daemon
 from tests.twin_fixtures import CHECKOUT

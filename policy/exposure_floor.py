@@ -24,63 +24,21 @@ from policy.behaviour import (
     SpecialModeSet,
     SystemCall,
 )
+from policy.exposure import (
+    CALL_GROUPS,
+    CAPABILITY_GROUPS,
+    FAMILIES,
+    INTERNET,
+    INTERNET_WEIGHT,
+    NAMESPACES,
+    OTHER_FAMILIES_WEIGHT,
+)
 from policy.host_facts import HostFacts
 from policy.unit_settings import UnitSettings
 
 ALL_WEIGHTS, ALL_WEIGHTS_AS_ROOT = 56460, 56160
-"""Sums of all weights in systemd 247 to 262; SupplementaryGroups= and RemoveIPC= do not apply to root."""
+"""Sums of all weights in systemd 255 to 262; SupplementaryGroups= and RemoveIPC= do not apply to root."""
 
-CAPABILITY_GROUPS: tuple[tuple[int, frozenset[str]], ...] = tuple(
-    (weight, frozenset(f"CAP_{name}" for name in names.split()))
-    for weight, names in (
-        (1500, "SETUID SETGID SETPCAP"),
-        (1500, "SYS_ADMIN"),
-        (1500, "SYS_PTRACE"),
-        (1000, "CHOWN FSETID SETFCAP"),
-        (1000, "DAC_OVERRIDE DAC_READ_SEARCH FOWNER IPC_OWNER"),
-        (1000, "NET_ADMIN"),
-        (1000, "SYS_MODULE"),
-        (1000, "SYS_RAWIO"),
-        (1000, "SYS_TIME"),
-        (500, "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE"),
-        (500, "KILL"),
-        (500, "MKNOD"),
-        (500, "NET_BIND_SERVICE NET_BROADCAST NET_RAW"),
-        (500, "SYSLOG"),
-        (500, "SYS_NICE SYS_RESOURCE"),
-        (100, "MAC_ADMIN MAC_OVERRIDE"),
-        (100, "SYS_BOOT"),
-        (75, "LINUX_IMMUTABLE"),
-        (50, "IPC_LOCK"),
-        (50, "SYS_CHROOT"),
-        (25, "BLOCK_SUSPEND"),
-        (25, "BPF"),
-        (25, "LEASE"),
-        (25, "SYS_PACCT"),
-        (25, "SYS_TTY_CONFIG"),
-        (25, "WAKE_ALARM"),
-    )
-)
-"""One item of the table each: one needed member makes the whole item count."""
-
-CALL_GROUPS = {
-    "@clock": 1000,
-    "@debug": 1000,
-    "@module": 1000,
-    "@mount": 1000,
-    "@raw-io": 1000,
-    "@reboot": 1000,
-    "@swap": 1000,
-    "@privileged": 700,
-    "@resources": 700,
-    "@cpu-emulation": 250,
-    "@obsolete": 250,
-}
-"""Weights of the groups of system calls; an allow-list with one member counts nine tenths."""
-
-NAMESPACES = {"user": 1500, "cgroup": 500, "ipc": 500, "mnt": 500, "net": 500, "pid": 500, "uts": 100}
-FAMILIES = {"AF_PACKET": 1000, "AF_NETLINK": 200, "AF_UNIX": 25}
-INTERNET = frozenset({"AF_INET", "AF_INET6"})
 LOOPBACK = ("127.", "::1")
 
 
@@ -124,15 +82,15 @@ def _capabilities(used: set[str]) -> dict[str, int]:
 def _network(done: Sequence[object]) -> dict[str, int]:
     opened = {one.family for one in done if isinstance(one, SocketOpened)}
     met = {one.address for one in done if isinstance(one, SocketAddress) and one.family in INTERNET}
-    weights = {family: FAMILIES[family] for family in opened & set(FAMILIES)}
+    weights = {family: FAMILIES[family] for family in opened & FAMILIES.keys()}
     if opened & INTERNET:
-        weights["AF_INET"] = 1500
+        weights["AF_INET"] = INTERNET_WEIGHT
     if opened & INTERNET or met:
         weights["PrivateNetwork"] = 2500
     if any(not address.startswith(LOOPBACK) for address in met):
         weights["IPAddressDeny"] = 1000
-    if opened - INTERNET - set(FAMILIES):
-        weights["other families"] = 1250
+    if opened - INTERNET - FAMILIES.keys():
+        weights["other families"] = OTHER_FAMILIES_WEIGHT
     return weights
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from policy.behaviour import Behaviour, CapabilityUsed, Fact, SocketAddress, SocketOpened, SystemCall
+from policy.exposure_floor import floor
 from policy.host_facts import HostFacts
 from policy.unit_settings import UnitSettings
 from profiler.machine import Machine
 from profiler.unit.exposure import exposure
-from tests.report.floor import floor
 from tests.twin_fixtures import TwinWith
 
 TIGHT = """
