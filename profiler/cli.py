@@ -20,7 +20,7 @@ from profiler import standard_streams
 from profiler.command_folder import CommandFolder
 from profiler.errors import ExitCode, ToolError
 from profiler.installation import ensure_own_policy, explain
-from profiler.options import quiet_option
+from profiler.options import add_pager_option, quiet_option
 from profiler.standard_streams import OutputClosed
 from profiler.terminal import Style, printable, styled
 from profiler.version import VERSION
@@ -45,6 +45,9 @@ def group(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(ExitCode.USAGE)
+
+
+add_pager_option(group)
 
 
 def main() -> int:

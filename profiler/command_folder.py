@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from profiler.options import accept_bare_json, add_pager_option
+
 FOLDER = Path(__file__).resolve().parent / "commands"
 
 
@@ -24,6 +26,12 @@ class CommandFolder(click.Group):
             return None
         module = importlib.import_module(f"profiler.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
+        if not any("--no-pager" in option.opts for option in command.params):  # imported only now
+            inner = command.commands.values() if isinstance(command, click.Group) else ()
+            for one in (command, *inner):
+                add_pager_option(one)
+                if any("--json" in option.opts for option in one.params):
+                    accept_bare_json(one)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

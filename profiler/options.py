@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from profiler import progress
+from profiler import pager, progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,6 +41,46 @@ def quiet_option(command: Command) -> Command:
 def force_option(command: Command) -> Command:
     """Add ``-f``/``--force``, handed to the command as ``force``."""
     return click.option("-f", "--force", is_flag=True, help="Replace files that exist already.")(command)
+
+
+def dry_run_option(command: Command) -> Command:
+    """Add ``--dry-run``, handed to the command as ``dry_run``."""
+    return click.option("--dry-run", is_flag=True, help="Check everything and say what would be done, but do nothing.")(
+        command
+    )
+
+
+def add_pager_option(command: click.Command) -> None:
+    """Add ``--no-pager`` to a command that is made already: every command takes it, as systemd's own tools do."""
+
+    def refuse(_context: click.Context, _option: click.Parameter, given: bool) -> None:
+        if given:
+            pager.forbid()
+
+    command.params.append(
+        click.Option(
+            ["--no-pager"], is_flag=True, expose_value=False, callback=refuse, help="Do not page what is shown."
+        )
+    )
+
+
+def accept_bare_json(command: click.Command) -> None:
+    """Let ``--json`` stand alone before an argument: click itself would take ``--json FILE`` for the style FILE."""
+    parse = command.parse_args
+
+    def parse_args(context: click.Context, arguments: list[str]) -> list[str]:
+        return parse(context, _with_style(arguments))
+
+    command.parse_args = parse_args  # type: ignore[method-assign, assignment]
+
+
+def _with_style(arguments: list[str]) -> list[str]:
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    written = list(arguments)
+    for place, word in enumerate(arguments[:end]):
+        if word == "--json" and (place + 1 == end or arguments[place + 1] not in set(JsonStyle)):
+            written[place] = f"--json={JsonStyle.PRETTY}"
+    return written
 
 
 def json_option(command: Command) -> Command:

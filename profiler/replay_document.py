@@ -13,8 +13,12 @@ SCHEMA_VERSION = 1
 
 def replay_document(replayed: Replayed) -> dict[str, object]:
     """Return the document that ``replay --json`` prints."""
+    return {"schema_version": SCHEMA_VERSION, **replay_fields(replayed)}
+
+
+def replay_fields(replayed: Replayed) -> dict[str, object]:
+    """Return the verdict without the frame of a document."""
     return {
-        "schema_version": SCHEMA_VERSION,
         "judged": replayed.judged,
         "blocked": [denial_document(denial) for denial in replayed.blocked],
         "changed": [denial_document(denial) for denial in replayed.changed],

@@ -23,7 +23,17 @@ class OutputClosed(ToolError):
 
 
 class _Descriptor(io.FileIO):
-    """The bottom layer: its errors name standard output, so that EPIPE of some other pipe is not mistaken for ours."""
+    """The bottom layer: its errors name standard output, so that EPIPE of some other pipe is not mistaken for ours.
+
+    It is a terminal if it was one in the beginning: what goes through a pager ends up on one.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self._read_by_a_person = super().isatty()
+
+    def isatty(self) -> bool:
+        return self._read_by_a_person
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
@@ -49,7 +59,7 @@ def install() -> None:
     if sys.stdout is None:
         sys.stdout = io.TextIOWrapper(io.FileIO(DESCRIPTOR, "wb", closefd=False))
     sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_Descriptor(DESCRIPTOR, "wb", closefd=False)),
+        io.BufferedWriter(_Descriptor(DESCRIPTOR)),
         encoding=sys.stdout.encoding,
         errors="backslashreplace",
         line_buffering=sys.stdout.isatty(),

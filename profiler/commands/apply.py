@@ -9,23 +9,26 @@ import click
 
 from policy.drop_in import stamped
 from profiler import progress
+from profiler.commands._output import show
+from profiler.documents import applied_document
 from profiler.drop_in_file import read_drop_in, remarks
 from profiler.errors import ExitCode
 from profiler.host import read_host_facts
 from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
-from profiler.options import quiet_option
+from profiler.options import JsonStyle, dry_run_option, json_option, quiet_option
 from profiler.service_options import check_option, seconds
 from profiler.terminal import printable
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
-from profiler.validate.installed import permanent_path
-from profiler.validate.transaction import apply
+from profiler.unit_argument import unit_argument
+from profiler.validate.installed import installed, permanent_path, trial_path
+from profiler.validate.transaction import Applied, apply
 from profiler.version import VERSION
 
 
 @click.command("apply")
-@click.argument("unit")
+@unit_argument
 @click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--confirm-within",
@@ -35,6 +38,8 @@ from profiler.version import VERSION
 )
 @check_option
 @click.option("-f", "--force", is_flag=True, help="Replace an installed drop-in of ours that somebody edited.")
+@dry_run_option
+@json_option
 @quiet_option
 def command(unit: str, drop_in: Path, confirm_within: float, check: Workload | None, **options: Any) -> int:
     """Install a drop-in for good, restart the service under it, and go back by itself if it is not well.
@@ -53,6 +58,11 @@ def command(unit: str, drop_in: Path, confirm_within: float, check: Workload | N
     study.check_may_restart()
     for line in remarks(parsed, read_host_facts(machine)):
         click.echo(line, err=True)
+    if options["dry_run"]:
+        where = trial_path(study.name) if confirm_within else permanent_path(study.name)
+        again = "replace" if installed(study).permanent is not None and not confirm_within else "write"
+        click.echo(f"would {again} {where} and restart {study.name}; nothing was changed")
+        return ExitCode.DONE
     with progress.step(f"applying {drop_in} to {study.name}") as step:
         applied = apply(
             study,
@@ -63,16 +73,27 @@ def command(unit: str, drop_in: Path, confirm_within: float, check: Workload | N
             force=options["force"],
             announce=step.detail,
         )
+    _say(study, applied, confirm_within, options["json_style"])
+    return ExitCode.DOES_NOT_FIT if applied.problem else ExitCode.DONE
+
+
+def _say(study: Unit, applied: Applied, confirm_within: float, style: JsonStyle) -> None:
+    path = trial_path(study.name) if applied.pending else permanent_path(study.name)
     for warning in applied.warnings:
         click.echo(f"systemd ignores: {printable(warning)}", err=True)
-    if applied.problem:
-        click.echo(f"failed: {printable(applied.problem)}")
-        click.echo(f"{study.name} does not work under the drop-in; it has its settings before again")
-        return ExitCode.DOES_NOT_FIT
+    show(style, applied_document(study.name, applied, path), _lines(study, applied, confirm_within, path))
     if applied.pending:
-        click.echo(f"{study.name} runs under the drop-in, which goes away in {confirm_within:g} s, or at a reboot")
-        click.echo(f"to keep it: unit-tailor confirm {study.name}", err=True)
-    else:
-        click.echo(f"{study.name} works under the drop-in: {permanent_path(study.name)}")
-        click.echo(f"to undo it: unit-tailor revert {study.name}", err=True)
-    return ExitCode.DONE
+        progress.note(f"to keep it: unit-tailor confirm {study.name}")
+    elif not applied.problem:
+        progress.note(f"to undo it: unit-tailor revert {study.name}")
+
+
+def _lines(study: Unit, applied: Applied, confirm_within: float, path: str) -> list[str]:
+    if applied.problem:
+        return [
+            f"failed: {printable(applied.problem)}",
+            f"{study.name} does not work under the drop-in; it has its settings before again",
+        ]
+    if applied.pending:
+        return [f"{study.name} runs under the drop-in, which goes away in {confirm_within:g} s, or at a reboot"]
+    return [f"{study.name} works under the drop-in: {path}"]

@@ -5,19 +5,23 @@ from __future__ import annotations
 import click
 
 from profiler import progress
+from profiler.commands._output import show
+from profiler.documents import document
 from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
-from profiler.options import quiet_option
+from profiler.options import JsonStyle, json_option, quiet_option
 from profiler.unit.unit import Unit
+from profiler.unit_argument import unit_argument
 from profiler.validate.installed import permanent_path
 from profiler.validate.transaction import confirm
 
 
 @click.command("confirm")
-@click.argument("unit")
+@unit_argument
 @click.option("-f", "--force", is_flag=True, help="Also if the service failed, or if the drop-in was edited meanwhile.")
+@json_option
 @quiet_option
-def command(unit: str, force: bool) -> None:
+def command(unit: str, force: bool, json_style: JsonStyle) -> None:
     """Keep the drop-in that 'apply --confirm-within' put on trial; nothing is restarted.
 
     \b
@@ -27,4 +31,5 @@ def command(unit: str, force: bool) -> None:
     require_running_systemd()
     study = Unit.load(Host(), unit)
     confirm(study, force=force, announce=progress.note)
-    click.echo(f"{study.name} keeps the drop-in: {permanent_path(study.name)}")
+    path = permanent_path(study.name)
+    show(json_style, document(unit=study.name, drop_in=path), [f"{study.name} keeps the drop-in: {path}"])

@@ -7,6 +7,7 @@ import sys
 import click
 
 from profiler import host_check, host_probes
+from profiler.commands._output import show
 from profiler.errors import ExitCode
 from profiler.host_check import Finding, Purpose
 from profiler.options import JsonStyle, json_option, quiet_option
@@ -21,23 +22,24 @@ def command(json_style: JsonStyle) -> ExitCode:
 
     The exit status is 0 if services can be studied here, on this host or in a twin of it, and 1 if not.
 
-    Example: unit-tailor doctor --json=short
+    \b
+    Examples:
+      unit-tailor doctor
+      unit-tailor doctor --json=short
     """
     findings = list(host_probes.survey())
-    if json_style is JsonStyle.OFF:
-        _show(findings)
-    else:
-        click.echo(json_style.render(host_check.document(findings)))
+    show(json_style, host_check.document(findings), _lines(findings))
     return ExitCode.DONE if host_check.judge(findings).possible else ExitCode.FAILED
 
 
-def _show(findings: list[Finding]) -> None:
+def _lines(findings: list[Finding]) -> list[str]:
     width = max(len(finding.name) for finding in findings)
+    lines = []
     for finding in findings:
-        click.echo(f"{_state(finding)}  {finding.name:<{width}}  {printable(finding.reason)}")
+        lines.append(f"{_state(finding)}  {finding.name:<{width}}  {printable(finding.reason)}")
         if finding.remedy:
-            click.echo(f"{'':{11 + width}}{printable(finding.remedy)}")
-    click.echo(f"\n{host_check.judge(findings).words}")
+            lines.append(f"{'':{11 + width}}{printable(finding.remedy)}")
+    return [*lines, "", host_check.judge(findings).words]
 
 
 def _state(finding: Finding) -> str:

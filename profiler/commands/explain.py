@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,19 @@ import click
 from policy.advice import Advice, advise
 from policy.decide import decide
 from policy.explain import Explanation, explain
-from policy.exposure_rating import Rating, rate
+from policy.exposure_rating import rate
 from policy.level import Level
 from policy.wording import advice_in_words, denial_in_words, fact_in_words
 from profiler import profile_file
+from profiler.commands._output import show
+from profiler.documents import advice_document, rating_document
+from profiler.documents import document as new_document
 from profiler.errors import UsageError
 from profiler.level_option import level_option
 from profiler.options import JsonStyle, json_option, quiet_option
 from profiler.target import target, target_option
 from profiler.terminal import printable
 
-SCHEMA_VERSION = 1
 SMALLEST_SHOWN = 0.01
 FACTS_SHOWN = 8
 """How many facts stand behind each value where no directive or value is asked for by name."""
@@ -52,49 +55,21 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
             f"nothing is known of {subject!a}: no directive has that name, and no value holds it",
             hint="list all directives with: unit-tailor explain PROFILE",
         )
-    if json_style is not JsonStyle.OFF:
-        click.echo(
-            json_style.render(
-                {
-                    "schema_version": SCHEMA_VERSION,
-                    "settings": [document(one) for one in chosen],
-                    "advice": [advice_document(one) for one in advice],
-                    "exposure": rating_document(rate(decision)),
-                }
-            )
-        )
-        return
-    for explanation in chosen:
-        for line in lines(explanation, FACTS_SHOWN if subject is None else None):
-            click.echo(printable(line))
-    if not subject:
-        click.echo(str(rate(decision)))
+    answer = new_document(
+        settings=[document(one) for one in chosen],
+        advice=[advice_document(one) for one in advice],
+        exposure=rating_document(rate(decision)),
+    )
+    text = [line for one in chosen for line in lines(one, FACTS_SHOWN if subject is None else None)]
+    text += [] if subject else [str(rate(decision))]
+    show(json_style, answer, map(printable, (*text, *_advice_lines(advice))))
+
+
+def _advice_lines(advice: Sequence[Advice]) -> list[str]:
+    text: list[str] = []
     for one in advice:
-        click.echo(f"advice: {advice_in_words(one)}")
-        for fact in one.evidence:
-            click.echo(f"    {fact_in_words(fact)}")
-
-
-def rating_document(rating: Rating) -> dict[str, object]:
-    """Return the exposure levels as a JSON document."""
-    return {
-        "before": rating.before.level,
-        "after": rating.after.level,
-        "kind": rating.kind,
-        "kind_floor": rating.kind_floor.level,
-        "floor": rating.floor.level,
-        "floor_because": list(rating.floor.because),
-    }
-
-
-def advice_document(advice: Advice) -> dict[str, object]:
-    """Return advice as a JSON document."""
-    return {
-        "setting": advice.setting,
-        "reason": advice.reason,
-        "caution": advice.caution,
-        "evidence": [fact_in_words(fact) for fact in advice.evidence],
-    }
+        text += [f"advice: {advice_in_words(one)}", *(f"    {fact_in_words(fact)}" for fact in one.evidence)]
+    return text
 
 
 def about(explanation: Explanation, subject: str | None) -> Explanation | None:

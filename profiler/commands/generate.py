@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,9 +11,11 @@ from policy.exposure_rating import rate
 from policy.level import Level
 from policy.wording import advice_in_words
 from profiler import profile_file
+from profiler.commands._output import show
+from profiler.documents import generated_document
 from profiler.generation import generate
 from profiler.level_option import level_option
-from profiler.options import force_option, quiet_option
+from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.run import pasteable
 from profiler.target import target, target_option, target_remarks
 
@@ -29,8 +32,9 @@ from profiler.target import target, target_option, target_remarks
 @level_option
 @target_option
 @click.option("--accept-partial", is_flag=True, help="Make a drop-in although the recording lost something.")
+@json_option
 @quiet_option
-def command(profile: Path, output: Path | None, systemd: int | None, level: Level, **options: bool) -> None:
+def command(profile: Path, output: Path | None, systemd: int | None, level: Level, **options: Any) -> None:
     """Cut the tightest drop-in that everything in a profile survives.
 
     \b
@@ -46,9 +50,12 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     click.echo(str(rate(generated.decision)), err=True)
     for advice in generated.advice:
         click.echo(f"advice: {advice_in_words(advice)}", err=True)
+    style: JsonStyle = options["json_style"]
     if output is None:
-        click.echo(generated.text, nl=False)
+        show(style, generated_document(generated, level, output), generated.text.splitlines())
         return
     profile_file.write_text(output, generated.text, mode=0o644, force=options["force"])
+    if style is not JsonStyle.OFF:
+        click.echo(style.render(generated_document(generated, level, output)))
     click.echo(f"wrote {len(generated.drop_in.settings)} settings to {output}", err=True)
     click.echo(f"next: {pasteable(['unit-tailor', 'replay', str(profile), str(output)])}", err=True)

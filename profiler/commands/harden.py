@@ -15,6 +15,7 @@ from policy.replay import replay
 from policy.service_profile import Profile
 from profiler import profile_file, progress
 from profiler.commands.record import conclude
+from profiler.documents import Document, hardening_document
 from profiler.errors import ExitCode
 from profiler.generation import Generated, generate
 from profiler.host import read_host_facts
@@ -22,18 +23,20 @@ from profiler.level_option import level_option
 from profiler.machine import Machine
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import denials_in_words, installation_advice, relaxation_lines, replay_summary, verdict_in_words
-from profiler.options import force_option, quiet_option
+from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.record import Recorded, record_unit
 from profiler.service_options import check_option, duration_option, engine_option, workload_option
-from profiler.unit.unit import Unit, full_name
+from profiler.unit.names import full_name
+from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
+from profiler.unit_argument import unit_argument
 from profiler.validate.guard import attended
 from profiler.validate.relaxing import Relaxed, validate_relaxing
 from profiler.validate.validation import Verdict, validate
 
 
 @click.command("harden")
-@click.argument("unit")
+@unit_argument
 @workload_option
 @duration_option
 @check_option
@@ -51,6 +54,7 @@ from profiler.validate.validation import Verdict, validate
 @click.option("--show", is_flag=True, help="Print the drop-in as well.")
 @click.option("--accept-partial", is_flag=True, help="Go on although the recording lost something.")
 @machine_options
+@json_option
 @quiet_option
 def command(unit: str, workload: Workload | None, machine_choice: MachineChoice, **options: Any) -> int:
     """Record a service, cut its drop-in, replay it and validate it by a restart: everything in one go.
@@ -58,7 +62,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     Leaves UNIT.profile and UNIT.conf. Exits 0 with a validated drop-in, 3 if it does not fit.
 
     \b
-    Example:
+    Examples:
       unit-tailor harden nginx --workload ./use-nginx.sh
       unit-tailor harden redis-server --twin --package redis-server --package redis-tools --workload ./use-redis.sh
     """
@@ -78,11 +82,13 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         generated = generate(recorded.profile, host, accept_partial=options["accept_partial"], level=options["level"])
         replayed = replay(recorded.profile, generated.drop_in.assignments, host)
     profile_file.write_text(drop_in_path, generated.text, mode=0o644, force=options["force"])
-    _say([str(rate(generated.decision))])
+    style: JsonStyle = options["json_style"]
+    _say(style, [str(rate(generated.decision))])
     if options["show"]:
-        _say(["", *generated.text.splitlines(), ""])
-    _say([*(f"blocked: {line}" for line in denials_in_words(replayed.denials)), replay_summary(replayed)])
+        _say(style, ["", *generated.text.splitlines(), ""])
+    _say(style, [*(f"blocked: {line}" for line in denials_in_words(replayed.denials)), replay_summary(replayed)])
     if replayed.denials:
+        _answer(style, hardening_document(recorded, (profile_path, drop_in_path), generated, replayed))
         return ExitCode.DOES_NOT_FIT
     # A new twin: it is as fresh as the one that was recorded, so that what is done only once is done again.
     with (
@@ -94,9 +100,10 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         )
     if relaxed.relaxations:
         profile_file.write_text(drop_in_path, relaxed.drop_in.render(), mode=0o644, force=True)
-        _say(relaxation_lines(relaxed.relaxations))
+        _say(style, relaxation_lines(relaxed.relaxations))
     click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
-    return _conclude(relaxed.verdict, study.name, drop_in_path)
+    _answer(style, hardening_document(recorded, (profile_path, drop_in_path), generated, replayed, relaxed))
+    return _conclude(relaxed.verdict, study.name, drop_in_path, style)
 
 
 def _validate(
@@ -127,8 +134,8 @@ def _validate(
     return validate_relaxing(generated.drop_in, test, host, before, step.detail)
 
 
-def _conclude(verdict: Verdict, name: str, drop_in_path: Path) -> int:
-    _say(verdict_in_words(verdict, name))
+def _conclude(verdict: Verdict, name: str, drop_in_path: Path, style: JsonStyle) -> int:
+    _say(style, verdict_in_words(verdict, name))
     if not verdict.fits:
         return ExitCode.DOES_NOT_FIT
     for line in installation_advice(name, drop_in_path):
@@ -154,6 +161,11 @@ def _study(machine: Machine, name: str) -> Unit:
     return unit
 
 
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
+def _answer(style: JsonStyle, answer: Document) -> None:
+    if style is not JsonStyle.OFF:
+        click.echo(style.render(answer))
+
+
+def _say(style: JsonStyle, lines: Iterable[str]) -> None:
+    for line in lines if style is JsonStyle.OFF else ():
         click.echo(line)

@@ -9,14 +9,17 @@ from typing import Any
 import click
 
 from profiler import profile_file, progress
+from profiler.documents import recording_document
 from profiler.errors import ExitCode, UsageError
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import recording_summary
-from profiler.options import force_option, quiet_option
+from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.record import Recorded, record_command, record_running, record_unit
 from profiler.service_options import duration_option, engine_option, workload_option
-from profiler.unit.unit import Unit, full_name
+from profiler.unit.names import full_name
+from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
+from profiler.unit_argument import complete_units, scope_option
 from profiler.validate.guard import attended
 
 SEPARATOR = "--"
@@ -44,7 +47,8 @@ def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
 
 
 @click.command("record", cls=WithCommand)
-@click.argument("unit", required=False)
+@click.argument("unit", required=False, shell_complete=complete_units)
+@scope_option
 @workload_option
 @duration_option
 @engine_option
@@ -53,6 +57,7 @@ def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
 @force_option
 @click.option("--accept-failed-workload", is_flag=True, help="Keep the recording even if the workload failed.")
 @machine_options
+@json_option
 @quiet_option
 @click.pass_context
 def command(
@@ -87,7 +92,11 @@ def command(
             recorded = record_command(machine, words, engine=options["engine"])
         else:
             recorded = _record(Unit.load(machine, unit), workload, options)
-    return conclude(recorded, destination, force=options["force"], accept_failed=options["accept_failed_workload"])
+    style: JsonStyle = options["json_style"]
+    status = conclude(recorded, destination, force=options["force"], accept_failed=options["accept_failed_workload"])
+    if style is not JsonStyle.OFF:
+        click.echo(style.render(recording_document(recorded, destination)))
+    return status
 
 
 def _record(unit: Unit, workload: Workload | None, options: dict[str, Any]) -> Recorded:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from policy.replay import replay
+from policy.replay import Replayed, replay
 from profiler import profile_file
+from profiler.commands._output import show
 from profiler.drop_in_file import read_drop_in, remarks
 from profiler.errors import ExitCode
 from profiler.messages import denials_in_words, replay_summary
@@ -39,19 +40,17 @@ def command(profile: Path, drop_in: Path, systemd: int | None, json_style: JsonS
     for line in (*target_remarks(systemd), *remarks(parsed, host)):
         click.echo(printable(line), err=True)
     replayed = replay(recorded, parsed.assignments, host)
-    if json_style is not JsonStyle.OFF:
-        click.echo(json_style.render(replay_document(replayed)))
-    else:
-        for word, denials in (
-            ("blocked", replayed.blocked),
-            ("changed", replayed.changed),
-            ("still refused", replayed.still_refused),
-        ):
-            for line in denials_in_words(denials, shown=len(denials)):
-                click.echo(f"{word}: {line}")
-        click.echo(replay_summary(replayed))
+    show(json_style, replay_document(replayed), _lines(replayed))
     if replayed.denials:
         return ExitCode.DOES_NOT_FIT
     unit = recorded.header.unit.name
     click.echo(f"next: {pasteable(['unit-tailor', 'validate', unit, str(drop_in)])} --workload COMMAND", err=True)
     return ExitCode.DONE
+
+
+def _lines(replayed: Replayed) -> list[str]:
+    kinds = {"blocked": replayed.blocked, "changed": replayed.changed, "still refused": replayed.still_refused}
+    listed = [
+        f"{word}: {line}" for word, denials in kinds.items() for line in denials_in_words(denials, shown=len(denials))
+    ]
+    return [*listed, replay_summary(replayed)]

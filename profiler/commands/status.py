@@ -3,53 +3,69 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import click
 
 from profiler import progress
-from profiler.errors import ToolError
-from profiler.machine import Host
+from profiler.commands._output import show
+from profiler.documents import Document, document
+from profiler.errors import ToolError, UsageError
+from profiler.machine import Host, Machine
 from profiler.machine_choice import require_running_systemd
-from profiler.options import JsonStyle, json_option
+from profiler.options import JsonStyle, json_option, quiet_option
 from profiler.terminal import printable
 from profiler.unit.health import Health, observe
+from profiler.unit.names import GLOB, services
 from profiler.unit.unit import Unit
+from profiler.unit_argument import complete_units, scope_option
 from profiler.validate.installed import Installed, installed, permanent_path, trial_path, units_with_ours
-
-SCHEMA_VERSION = 1
 
 
 @click.command("status")
-@click.argument("unit", required=False)
+@click.argument("units", metavar="[UNIT|PATTERN]...", nargs=-1, shell_complete=complete_units)
+@scope_option
 @json_option
-def command(unit: str | None, json_style: JsonStyle) -> None:
+@quiet_option
+def command(units: tuple[str, ...], json_style: JsonStyle) -> None:
     """Show which services have a drop-in of ours, permanent or on trial, and how they are.
 
     \b
     Examples:
       unit-tailor status
       unit-tailor status nginx --json
+      unit-tailor status 'postgresql@*'
     """
     require_running_systemd()
     machine = Host()
     found = []
-    for name in [unit] if unit else units_with_ours(machine):
+    for name in _named(machine, units) if units else units_with_ours(machine):
         try:
             study = Unit.load(machine, name)
         except ToolError as error:
-            if unit:
+            if name in units:
                 raise
             progress.note(f"warning: {error.message}")
             continue
         found.append((installed(study), observe(study)))
-    if json_style is not JsonStyle.OFF:
-        document = {"schema_version": SCHEMA_VERSION, "units": [_described(*one) for one in found]}
-        click.echo(json_style.render(document))
-        return
-    for known, health in found:
-        click.echo(printable(f"{known.unit}: {_state(known)}; {health.problem or f'it is {health.active_state}'}"))
+    show(
+        json_style,
+        document(units=[_described(*one) for one in found]),
+        [printable(f"{one.unit}: {_state(one)}; {how.problem or f'it is {how.active_state}'}") for one, how in found],
+    )
     if not found:
         progress.note("no service has a drop-in of unit-tailor")
+
+
+def _named(machine: Machine, units: Sequence[str]) -> list[str]:
+    """Return what the user named, a pattern being all services that match it; raises UsageError if none does."""
+    named: list[str] = []
+    for word in units:
+        matching = services(machine, (word,)) if GLOB.search(word) else [word]
+        if not matching:
+            raise UsageError(f"no service matches {word!a}", hint="list them: systemctl list-unit-files --type=service")
+        named += matching
+    return list(dict.fromkeys(named))
 
 
 def _state(known: Installed) -> str:
@@ -67,7 +83,7 @@ def _state(known: Installed) -> str:
     return ", ".join(words) or "nothing of unit-tailor"
 
 
-def _described(known: Installed, health: Health) -> dict[str, object]:
+def _described(known: Installed, health: Health) -> Document:
     return {
         "unit": known.unit,
         "permanent": permanent_path(known.unit) if known.permanent is not None else None,

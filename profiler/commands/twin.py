@@ -8,13 +8,21 @@ import signal
 import time
 
 import click
+from click.shell_completion import CompletionItem
 
 from profiler import progress, run, twin
-from profiler.errors import CommandFailed
-from profiler.options import JsonStyle, json_option
+from profiler.commands._output import show
+from profiler.documents import Document, document
+from profiler.errors import CommandFailed, ToolError
+from profiler.options import JsonStyle, json_option, quiet_option
 from profiler.terminal import printable
 
-SCHEMA_VERSION = 1
+
+def _complete_twins(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    try:
+        return [CompletionItem(one.name) for one in twin.present() if one.name.startswith(incomplete)]
+    except (ToolError, OSError):
+        return []
 
 
 @click.group()
@@ -22,21 +30,32 @@ def command() -> None:
     """Make, use and remove throwaway clones of this machine with a systemd of their own.
 
     Whatever happens in a twin leaves this machine untouched.
+
+    \b
+    Example:
+      unit-tailor twin up lab --package nginx && unit-tailor twin exec lab -- systemctl status nginx
     """
 
 
 @command.command()
 @click.argument("name", required=False)
 @click.option("-p", "--package", "packages", multiple=True, help="Debian package to add; may be repeated.")
-def up(name: str | None, packages: tuple[str, ...]) -> None:
-    """Boot a twin that stays until it is taken down, and print its name."""
+@json_option
+@quiet_option
+def up(name: str | None, packages: tuple[str, ...], json_style: JsonStyle) -> None:
+    """Boot a twin that stays until it is taken down, and print its name.
+
+    \b
+    Example:
+      unit-tailor twin up lab --package nginx
+    """
     twin.require_possible()
     _sweep()
     with contextlib.ExitStack() as until_let_go:
         machine = until_let_go.enter_context(_boot(name, packages))
         for remark in machine.record.remarks:
             progress.note(f"note: {remark}")
-        click.echo(machine.name)
+        show(json_style, document(**{**_described(machine), "detached": True}), [machine.name])
         progress.note(f"run commands in it: unit-tailor twin exec {machine.name} -- systemctl status")
         progress.note(f"remove it:          unit-tailor twin down {machine.name}")
         # An interrupt takes the twin down until here, and comes too late from here on: never an error and a twin both.
@@ -56,10 +75,15 @@ def _boot(name: str | None, packages: tuple[str, ...]) -> twin.Twin:
 
 
 @command.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_twins)
 @click.argument("arguments", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, arguments: tuple[str, ...]) -> None:
-    """Run a command in a twin; its exit status is the command's."""
+    """Run a command in a twin; its exit status is the command's.
+
+    \b
+    Example:
+      unit-tailor twin exec lab -- systemctl status
+    """
     twin.require_root()
     machine = twin.find(name)
     terminal = {variable: os.environ[variable] for variable in ("TERM", "COLORTERM") if variable in os.environ}
@@ -70,9 +94,15 @@ def execute(name: str, arguments: tuple[str, ...]) -> None:
 
 
 @command.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=_complete_twins)
+@quiet_option
 def down(names: tuple[str, ...]) -> None:
-    """Take twins down: everything in them is ended and removed."""
+    """Take twins down: everything in them is ended and removed.
+
+    \b
+    Example:
+      unit-tailor twin down lab
+    """
     twin.require_root()
     _sweep()
     machines = [twin.find(name) for name in names]
@@ -83,26 +113,31 @@ def down(names: tuple[str, ...]) -> None:
 
 @command.command("list")
 @json_option
+@quiet_option
 def list_(json_style: JsonStyle) -> None:
-    """List the twins that there are."""
+    """List the twins that there are.
+
+    \b
+    Example:
+      unit-tailor twin list --json
+    """
     twin.require_root()
     _sweep()
     machines = twin.present()
-    if json_style is not JsonStyle.OFF:
-        document = {"schema_version": SCHEMA_VERSION, "twins": [_described(machine) for machine in machines]}
-        click.echo(json_style.render(document))
-        return
-    for machine in machines:
-        record = machine.record
-        leader = f"pid {record.leader.pid}" if machine.is_running and record.leader else "not ready yet"
-        kind = "stays" if record.detached else f"goes with process {record.owner.pid}"
-        packages = f", with {' '.join(record.packages)}" if record.packages else ""
-        click.echo(printable(f"{machine.name}: {leader}, made {_age(record.created)} ago, {kind}{packages}"))
+    show(json_style, document(twins=[_described(machine) for machine in machines]), map(_line, machines))
     if not machines:
         progress.note("there is no twin; make one: unit-tailor twin up")
 
 
-def _described(machine: twin.Twin) -> dict[str, object]:
+def _line(machine: twin.Twin) -> str:
+    record = machine.record
+    leader = f"pid {record.leader.pid}" if machine.is_running and record.leader else "not ready yet"
+    kind = "stays" if record.detached else f"goes with process {record.owner.pid}"
+    packages = f", with {' '.join(record.packages)}" if record.packages else ""
+    return printable(f"{machine.name}: {leader}, made {_age(record.created)} ago, {kind}{packages}")
+
+
+def _described(machine: twin.Twin) -> Document:
     record = machine.record
     return {
         "name": machine.name,

@@ -10,22 +10,25 @@ import click
 from policy.drop_in import DropIn
 from policy.relax import Relaxation
 from profiler import profile_file, progress
+from profiler.commands._output import show
+from profiler.documents import validation_document
 from profiler.drop_in_file import read_drop_in
 from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import installation_advice, relaxation_lines, verdict_in_words
-from profiler.options import force_option, quiet_option
+from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.service_options import check_option, engine_option, workload_option
 from profiler.terminal import printable
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
+from profiler.unit_argument import unit_argument
 from profiler.validate.relaxing import Relaxed, suggestions, validate_relaxing
 from profiler.validate.validation import Verdict, validate
 
 
 @click.command("validate")
-@click.argument("unit")
+@unit_argument
 @click.argument("drop_in", metavar="DROPIN", type=click.Path(path_type=Path, readable=False))
 @workload_option
 @check_option
@@ -43,6 +46,7 @@ from profiler.validate.validation import Verdict, validate
 )
 @force_option
 @machine_options
+@json_option
 @quiet_option
 def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice: MachineChoice, **options: Any) -> int:
     """Test a drop-in by a restart under a real systemd, with the workload, and put the service back.
@@ -85,7 +89,12 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
                 relaxed = validate_relaxing(parsed, test, host, before, step.detail)
             else:
                 relaxed = Relaxed(parsed, test(parsed))
-    return _conclude(study.name, relaxed, suggestions(relaxed.drop_in, relaxed.verdict, host, before), drop_in, output)
+    suggested = () if relaxed.verdict.fits else suggestions(relaxed.drop_in, relaxed.verdict, host, before)
+    judged = output if relaxed.relaxations else drop_in
+    if relaxed.relaxations:
+        profile_file.write_text(output, relaxed.drop_in.render(), mode=0o644, force=True)
+        click.echo(f"wrote {output}", err=True)
+    return _conclude(study.name, relaxed, suggested, judged, options["json_style"])
 
 
 def _check_relaxable(parsed: DropIn, drop_in: Path, output: Path, *, force: bool) -> None:
@@ -96,16 +105,12 @@ def _check_relaxable(parsed: DropIn, drop_in: Path, output: Path, *, force: bool
     profile_file.check_writable(output, force=force)
 
 
-def _conclude(unit: str, relaxed: Relaxed, suggested: tuple[Relaxation, ...], drop_in: Path, output: Path) -> int:
-    for line in (*relaxation_lines(relaxed.relaxations), *verdict_in_words(relaxed.verdict, unit)):
-        click.echo(line)
-    if relaxed.relaxations:
-        profile_file.write_text(output, relaxed.drop_in.render(), mode=0o644, force=True)
-        click.echo(f"wrote {output}", err=True)
+def _conclude(unit: str, relaxed: Relaxed, suggested: tuple[Relaxation, ...], drop_in: Path, style: JsonStyle) -> int:
+    lines = [*relaxation_lines(relaxed.relaxations), *verdict_in_words(relaxed.verdict, unit)]
+    lines += [printable(f"the smallest change: {change}") for change in suggested]
+    show(style, validation_document(unit, relaxed, suggested, drop_in), lines)
     if not relaxed.verdict.fits:
-        for change in suggested:
-            click.echo(printable(f"the smallest change: {change}"))
         return ExitCode.DOES_NOT_FIT
-    for line in installation_advice(unit, output if relaxed.relaxations else drop_in):
+    for line in installation_advice(unit, drop_in):
         click.echo(line, err=True)
     return ExitCode.DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,23 @@ import click
 
 from policy import drop_in
 from policy.compare import denied_under
+from policy.relax import Relaxation
 from profiler import profile_file, progress
+from profiler.commands._output import show
+from profiler.documents import denial_documents, document, relaxation_documents
 from profiler.engines.choice import Engine
 from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
 from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
 from profiler.messages import denials_in_words
-from profiler.options import quiet_option
+from profiler.options import json_option, quiet_option
 from profiler.record import Recorded, record_running, record_unit
 from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.terminal import printable
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
+from profiler.unit_argument import unit_argument
 from profiler.validate.guard import attended
 from profiler.validate.installed import installed
 from profiler.validate.relaxing import suggestions
@@ -29,12 +34,13 @@ from profiler.validate.validation import Verdict
 
 
 @click.command("why")
-@click.argument("unit")
+@unit_argument
 @workload_option
 @duration_option
 @engine_option
 @click.option("--attach", is_flag=True, help="Watch the running service without a restart; its start-up stays unknown.")
 @click.option("--profile", type=click.Path(path_type=Path, readable=False), help="A recording from before, to compare.")
+@json_option
 @quiet_option
 def command(unit: str, workload: Workload | None, **options: Any) -> int:
     """Say what the installed drop-in denies a service that misbehaves under it, and the smallest change that allows it.
@@ -60,17 +66,28 @@ def command(unit: str, workload: Workload | None, **options: Any) -> int:
         problem = recorded.lived.workload_error.message
     denials = denied_under(parsed.assignments, recorded.profile, host, before)
     verdict = Verdict(problem, denials, under=recorded.profile)
-    for line in denials_in_words(denials):
-        click.echo(f"blocked: {line}")
-    for change in suggestions(parsed, verdict, host, before):
-        click.echo(printable(f"the smallest change: {change}"))
-    if problem:
-        click.echo(f"failed: {printable(problem)}")
-    if verdict.fits:
-        click.echo(f"nothing that {study.name} did was denied by the drop-in")
-    elif not denials:
-        click.echo("the model does not say by what; try: unit-tailor validate --relax (after unit-tailor revert)")
+    suggested = suggestions(parsed, verdict, host, before)
+    answer = document(
+        unit=study.name,
+        fits=verdict.fits,
+        problem=verdict.problem,
+        blocked=denial_documents(denials),
+        suggestions=relaxation_documents(suggested),
+    )
+    show(options["json_style"], answer, _lines(study.name, verdict, suggested))
     return ExitCode.DONE if verdict.fits else ExitCode.DOES_NOT_FIT
+
+
+def _lines(unit: str, verdict: Verdict, suggested: Sequence[Relaxation]) -> list[str]:
+    lines = [f"blocked: {line}" for line in denials_in_words(verdict.denials)]
+    lines += [printable(f"the smallest change: {change}") for change in suggested]
+    if verdict.problem:
+        lines.append(f"failed: {printable(verdict.problem)}")
+    if verdict.fits:
+        lines.append(f"nothing that {unit} did was denied by the drop-in")
+    elif not verdict.denials:
+        lines.append("the model does not say by what; try: unit-tailor validate --relax (after unit-tailor revert)")
+    return lines
 
 
 def _record(unit: Unit, workload: Workload | None, seconds: float, engine: Engine, *, attach: bool) -> Recorded:

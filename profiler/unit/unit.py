@@ -12,6 +12,7 @@ from policy import unit_file
 from policy.unit_settings import ExecLine, UnitSettings
 from profiler.errors import ToolError, UsageError
 from profiler.machine import Machine
+from profiler.unit.names import full_name
 from profiler.unit.systemctl import Systemctl
 
 OUR_DROP_IN = "zz-unit-tailor.conf"
@@ -77,26 +78,7 @@ EXEC_KINDS = (
 )
 """The settings of systemd.service(5) that start processes."""
 
-OTHER_UNIT_TYPES = frozenset(
-    ("automount", "device", "mount", "path", "scope", "slice", "socket", "swap", "target", "timer")
-)
-"""The suffixes of systemd.unit(5) other than service: any other name gets ``.service`` behind it, as in systemctl."""
-
 _EXEC_COMMAND = re.compile(r"(?P<prefixes>[-@:+!|]*)\s*(?P<program>\"[^\"]*\"|'[^']*'|\S+)")
-_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
-
-
-def full_name(name: str) -> str:
-    """Return the unit name with its suffix, ``nginx`` being ``nginx.service``; raises UsageError for a bad one."""
-    if not _UNIT_NAME.fullmatch(name):
-        raise UsageError(f"{name!a} is not the name of a unit", hint="see systemd.unit(5) for the characters allowed")
-    if name.endswith(".service"):
-        return name
-    if name.rpartition(".")[2] in OTHER_UNIT_TYPES and "." in name:
-        raise UsageError(
-            f"{name} is not a service", hint="unit-tailor studies services: give the name of a .service unit"
-        )
-    return f"{name}.service"
 
 
 @dataclass(frozen=True)

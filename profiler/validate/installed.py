@@ -10,7 +10,8 @@ from policy import drop_in
 from policy.drop_in import DropInError
 from profiler.errors import ToolError
 from profiler.machine import Machine
-from profiler.unit.unit import OUR_DROP_IN, Unit, full_name
+from profiler.unit.names import full_name
+from profiler.unit.unit import OUR_DROP_IN, Unit
 from profiler.validate.guard import STATE, note_path
 from profiler.validate.placing import read
 

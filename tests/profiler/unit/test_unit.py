@@ -9,7 +9,8 @@ import pytest
 from policy.unit_settings import ExecLine
 from profiler.errors import ToolError, UsageError
 from profiler.twin import Twin
-from profiler.unit.unit import OUR_DROP_IN, Unit, exec_lines, full_name
+from profiler.unit.names import full_name
+from profiler.unit.unit import OUR_DROP_IN, Unit, exec_lines
 
 FRAGMENT = """[Service]
 Type=oneshot
