@@ -1224,6 +1224,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	} else if (d->kind == KIND_CLONE) {
 		if (!((architecture == 1 ? regs->bx : regs->di) & NAMESPACES & d->mask[0]))
 			return 0;
+	} else if (d->flags & STRUCT_CLONE && !ret) { /* the child: what its parent asked for may be overwritten by now */
+		return 0;
 	}
 	s = scratch_of_cpu();
 	if (!s)

@@ -163,6 +163,21 @@ def test_a_thread_that_executes_a_program_is_followed() -> None:
     assert not taken.losses.counts
 
 
+def test_a_thread_is_not_taken_for_a_namespace() -> None:
+    # When the new thread returns from clone3(), its maker may have used the memory of struct clone_args again.
+    code = """
+import threading
+for _ in range(600):
+    thread = threading.Thread(target=int)
+    thread._started.wait = lambda: None  # start() would wait for the new thread
+    thread.start()
+    sorted(str(number) * 9 for number in range(300))
+"""
+    made = take_code(code).of("clone3", RecordKind.ARGUMENTS)
+    assert made
+    assert {record.arguments[0] for record in made} == {0}
+
+
 def test_what_stands_behind_the_end_of_a_socket_path_does_not_count(tmp_path: Path) -> None:
     code = """
 import ctypes, os, socket, struct, sys
