@@ -86,7 +86,9 @@ class PathUse:
     Paths are text decoded with ``os.fsdecode`` (UTF-8, surrogateescape), so bytes that are not UTF-8 survive.
     ``created_by_service`` says that the service itself had created the object (or an ancestor of it) earlier in the
     same recording. ``/proc/PID`` of the calling process or its threads is written ``/proc/self``; that of another
-    process of the same service ``/proc/own``; that of any other process ``/proc/other``.
+    process of the same service ``/proc/own``; that of any other process ``/proc/other``. ``appeared`` marks a name that
+    was not there when the recording began and that somebody else made since, below or at which the service wrote; it is
+    on a LOOKUP of its own.
     """
 
     path: str
@@ -95,6 +97,7 @@ class PathUse:
     created_by_service: bool = False
     device: str = ""  # for character and block devices "major:minor", as in /proc/devices numbers; else empty
     through: str = ""  # the path as the service spelled it, absolute, when it went through symlinks; else empty
+    appeared: bool = False
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ class _Search:
         writable = dict(self.writable)
         bound = [(child, writable[child]) for child in children if child in writable]
         executable, places = self._executable()
-        programs = [(path, False) for path in executable if path not in places]
+        programs = [(path, True) for path in executable if path not in places]
         read_only = [(child, True) for child in children if child not in writable]
         return View(
             tuple(hidden),
@@ -219,7 +219,7 @@ def assignments(view: View) -> list[tuple[str, str]]:
         *(("TemporaryFileSystem", f"{tree}:ro") for tree in view.covered),
         *(("BindPaths", _word(path, missing, "BindPaths")) for path, missing in view.bound),
         *(("BindReadOnlyPaths", _word(path, missing, "BindReadOnlyPaths")) for path, missing in view.bound_read_only),
-        *(("ExecPaths", _word(path, False, "ExecPaths")) for path in view.executable),
+        *(("ExecPaths", _word(path, True, "ExecPaths")) for path in view.executable),
         *(("NoExecPaths", _word(path, missing, "NoExecPaths")) for path, missing in view.not_executable),
     ]
 

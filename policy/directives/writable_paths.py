@@ -106,10 +106,23 @@ class _Search:
 
     @cached_property
     def made(self) -> frozenset[str]:
-        """The names that the service made itself: they may be missing when it starts again."""
+        """The names that may be missing when the service starts again: it made them itself, or somebody else did
+        while it ran."""
         uses = [fact.behaviour for fact in self.facts if isinstance(fact.behaviour, PathUse) and _happened(fact)]
-        new = {use.path for use in uses if use.access in {Access.CREATE, Access.BIND} or use.created_by_service}
-        return frozenset(new) | self.made_if_missing
+        new = {use.path for use in uses if use.access in _NEW or use.created_by_service or use.appeared}
+        return frozenset(new) | self.made_if_missing | self.homes_of_users
+
+    @cached_property
+    def homes_of_users(self) -> frozenset[str]:
+        """Home directories that the service writes to as the user whose home it is: tomorrow it may be another user.
+
+        A service that can become any user is root's. Not at the level strict.
+        """
+        unit, level = self.evidence.unit, self.evidence.level
+        if level is Level.STRICT or not unit.runs_as_root:
+            return frozenset()
+        uses = [fact.behaviour for fact in self.writing if fact.user != 0 and isinstance(fact.behaviour, PathUse)]
+        return frozenset("/".join(use.path.split("/")[:3]) for use in uses if is_below(use.path, HOMES[0]))
 
     @cached_property
     def made_if_missing(self) -> frozenset[str]:
@@ -195,9 +208,12 @@ class _Search:
             denial = table.judge(fact)
             if denial is not None and denial.directive in blamed and not denial.still_refused:
                 place = _expressible(self._place(fact))
-                sure = (_happened(fact) or place in ALWAYS_THERE) and not is_below(place, HOMES[0])
-                places.append((place, not sure))  # a home goes with its user, and must not stop the unit then (226)
+                places.append((place, not self._is_always_there(place)))
         return places + [(parent_of(path), False) for path in self.volatile if table.read_only(parent_of(path))]
+
+    def _is_always_there(self, place: str) -> bool:
+        """Whether a path exists whenever the service starts; all else can go away, and would stop the unit (226)."""
+        return place in ALWAYS_THERE or place in self.evidence.unit.writable_directories
 
     def _place(self, fact: Fact) -> str:
         """Return what to list for a fact; at the level compatible the directory above, if it is the service's own."""
@@ -239,6 +255,8 @@ class _Search:
             folded = wanted
         return tuple(sorted(folded.items()))
 
+
+_NEW = frozenset({Access.CREATE, Access.BIND})
 
 _REPLACED_KINDS = frozenset({FileKind.SYMLINK, FileKind.SOCKET, FileKind.FIFO, FileKind.UNKNOWN})
 # What a service makes anew rather than keeps; and systemd would follow a symlink to what it leads to.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 
-from policy.behaviour import Access, FileKind, SpecialModeSet
+from policy.behaviour import Access, CapabilityUsed, FileKind, Known, SpecialModeSet
 from profiler.normalise import arguments
 from profiler.normalise.path_uses import demand, use
 from profiler.normalise.paths import Resolved
@@ -23,6 +23,9 @@ _PRIVILEGED = {
     b"/proc/kmsg": (("CAP_SYSLOG", "CAP_SYS_ADMIN"), ""),
     b"/dev/kmsg": (("CAP_SYSLOG", "CAP_SYS_ADMIN"), "kernel/dmesg_restrict"),
 }  # what opening them for reading needs besides their mode (drivers/char/mem.c, fs/proc, kernel/printk)
+
+_KERNEL_LOG = b"/proc/kmsg"
+# systemd-nspawn mounts a pipe over it that everybody may open; a real machine and a fresh /proc want CAP_SYSLOG.
 
 _PRIVILEGED_WRITES = {
     b"/oom_score_adj": "CAP_SYS_RESOURCE",  # to lower it; what was written is not looked at
@@ -134,6 +137,7 @@ def _truncating(sighting: Sighting, place: Resolved, flags: frozenset[str]) -> N
 
 
 def _privileged_files(sighting: Sighting, place: Resolved, flags: frozenset[str]) -> None:
+    _contained_kernel_log(sighting, place)
     special = _PRIVILEGED.get(place.real)
     writing = bool(flags & {"O_WRONLY", "O_RDWR"})
     if special is not None and not (special[1] and "O_WRONLY" in flags):
@@ -144,6 +148,14 @@ def _privileged_files(sighting: Sighting, place: Resolved, flags: frozenset[str]
         name = place.real[place.real.rindex(b"/") :]
         if name in _PRIVILEGED_WRITES:
             sighting.needs(_PRIVILEGED_WRITES[name], f"writing {name.decode()[1:]} (what was written is not recorded)")
+
+
+def _contained_kernel_log(sighting: Sighting, place: Resolved) -> None:
+    if place.real != _KERNEL_LOG or not sighting.succeeded:
+        return
+    if sighting.ledger.ownership.kind(sighting.process, place.real)[0] is FileKind.FIFO:
+        reason = "opening /proc/kmsg, which is an empty pipe in this container only"
+        sighting.emit(CapabilityUsed("CAP_SYSLOG", reason), known=Known.INFERRED)
 
 
 @handles("fcntl", "fcntl64")

@@ -42,6 +42,18 @@ class Ownership:
             real = above
         return True
 
+    def appeared(self, real: bytes) -> bytes | None:
+        """Return the topmost part of a path that was not there before the recording and that somebody else made since.
+
+        ``None`` if all of it was there, the service made it itself, or it cannot be told.
+        """
+        top = None
+        while real != b"/":
+            if self._baseline.owner(real) is None and self._baseline.covers(real):
+                top = real
+            real = directory_of(real)
+        return None if top is None or self.is_own(top) else top
+
     def look(self, process: Process, real: bytes) -> ObjectStatus | None:
         """Return the object as it is now, and remember it."""
         status = self._objects.status(real, self._paths.viewers(process))

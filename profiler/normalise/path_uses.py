@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 
-from policy.behaviour import OK, Access, FileKind, PathUse
+from policy.behaviour import OK, WRITING, Access, FileKind, PathUse
 from profiler.normalise import permissions
 from profiler.normalise.byte_paths import directory_of
 from profiler.normalise.paths import Resolved
@@ -63,8 +63,19 @@ def use(
         kind, device = ledger.ownership.kind(who, place.real)
     sighting.emit(PathUse(place.path, access, kind, own, device, place.through))
     use_links(sighting, place)
+    if sighting.succeeded and access in WRITING:
+        _note_appeared(sighting, place.parent if access in _NAMING else place.real)
     if sighting.succeeded or sighting.refused_root:
         infer(sighting, place, access, fresh)
+
+
+def _note_appeared(sighting: Sighting, real: bytes) -> None:
+    # A list of writable paths must not count on a name that somebody else made while the service ran.
+    top = sighting.ledger.ownership.appeared(real)
+    if top is not None:
+        shown = sighting.ledger.paths.shown(sighting.process, top)
+        kind, device = sighting.ledger.ownership.kind(sighting.process, top)
+        sighting.emit(PathUse(shown, Access.LOOKUP, kind, device=device, appeared=True))
 
 
 def use_links(sighting: Sighting, place: Resolved) -> None:

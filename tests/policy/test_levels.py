@@ -108,10 +108,10 @@ def test_nothing_that_others_could_notice_at_the_level_compatible() -> None:
 def test_directories_are_wider_at_the_level_compatible() -> None:
     facts = [use("/var/lib/a/deep/er/x", Access.CREATE), use("/etc/a/b.conf", Access.WRITE)]
     standard, compatible = (written(profile(facts), level) for level in (Level.STANDARD, Level.COMPATIBLE))
-    assert standard["ReadWritePaths"] == ("", "/etc/a/b.conf", "/var/lib/a/deep/er")
-    assert compatible["ReadWritePaths"] == ("", "/etc/a", "/var/lib/a/deep")
+    assert standard["ReadWritePaths"] == ("", "-/etc/a/b.conf", "-/var/lib/a/deep/er")
+    assert compatible["ReadWritePaths"] == ("", "-/etc/a", "-/var/lib/a/deep")
     shallow = written(profile([use("/var/lib/a/x", Access.CREATE)]), Level.COMPATIBLE)
-    assert shallow["ReadWritePaths"] == ("", "/var/lib/a")  # never a directory that services share
+    assert shallow["ReadWritePaths"] == ("", "-/var/lib/a")  # never a directory that services share
 
 
 def test_ports_and_interfaces_where_the_target_enforces_them() -> None:
@@ -171,18 +171,18 @@ def strict(facts: Iterable[Fact] = APPLICATION_FACTS, unit: UnitSettings = APPLI
 
 def test_the_view_of_the_level_strict() -> None:
     lines = strict()
-    assert lines["ReadWritePaths"] == ("", "/var/lib/app/data")
+    assert lines["ReadWritePaths"] == ("", "-/var/lib/app/data")
     assert lines["TemporaryFileSystem"] == ("", "/srv:ro", "/var/lib:ro")
     assert lines["BindReadOnlyPaths"] == (
         "-/srv/www",
-        "/usr/bin/app",
-        "/usr/lib/libapp.so.1",
+        "-/usr/bin/app",
+        "-/usr/lib/libapp.so.1",
         "-/var/lib/app",
     )
     assert "-/mnt" in lines["InaccessiblePaths"]
     assert not {"-/opt", "-/srv", "-/var/lib", "-/usr/lib"} & set(lines["InaccessiblePaths"])
-    assert lines["ExecPaths"] == ("", "/usr/bin/app", "/usr/lib/libapp.so.1")
-    assert lines["NoExecPaths"] == ("", "/", "/var/lib/app/data", "-/tmp", "-/var/tmp")
+    assert lines["ExecPaths"] == ("", "-/usr/bin/app", "-/usr/lib/libapp.so.1")
+    assert lines["NoExecPaths"] == ("", "/", "-/var/lib/app/data", "-/tmp", "-/var/tmp")
 
 
 @pytest.mark.parametrize(
@@ -236,21 +236,21 @@ def test_lines_that_are_freed_from_the_sandbox_see_all_trees() -> None:
     )
     lines = strict((*APPLICATION_FACTS, seen), unit)
     assert "TemporaryFileSystem" not in lines
-    assert lines["ExecPaths"] == ("", "/usr/bin/app", "/usr/lib/libapp.so.1")
+    assert lines["ExecPaths"] == ("", "-/usr/bin/app", "-/usr/lib/libapp.so.1")
 
 
 def test_a_program_that_the_service_makes_can_be_executed() -> None:
     made = [use("/var/lib/app/data/tool", Access.CREATE), use("/var/lib/app/data/tool", Access.EXECUTE)]
     lines = strict((*APPLICATION_FACTS, *made))
-    assert "/var/lib/app/data" in lines["ExecPaths"]
-    assert "/var/lib/app/data" not in lines["NoExecPaths"]
-    assert "/var/lib/app/data" not in lines["BindReadOnlyPaths"]
+    assert "-/var/lib/app/data" in lines["ExecPaths"]
+    assert "-/var/lib/app/data" not in lines["NoExecPaths"]
+    assert "-/var/lib/app/data" not in lines["BindReadOnlyPaths"]
 
 
 def test_many_programs_are_folded_into_their_directories() -> None:
     many = [use(f"/usr/lib/app/plugin-{number}.so", Access.MAP_EXECUTE) for number in range(80)]
     lines = strict((*APPLICATION_FACTS, *many))
-    assert lines["ExecPaths"] == ("", "/usr/bin", "/usr/lib", "/usr/lib/app")
+    assert lines["ExecPaths"] == ("", "-/usr/bin", "-/usr/lib", "-/usr/lib/app")
 
 
 _names = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3).map("/".join)

@@ -48,17 +48,47 @@ def test_nothing_is_writable_for_who_writes_nothing() -> None:
 
 def test_the_directory_of_a_name_that_is_made_or_removed() -> None:
     assert writable([use("/run/a.pid", Access.CREATE), use("/run/a.pid", Access.DELETE, own=True)]) == ("/run",)
-    assert writable([use("/srv/site/x/y", Access.DELETE)]) == ("/srv/site/x",)
-    assert writable([use("/run/a/control", Access.BIND, kind=SOCKET)]) == ("/run/a",)
+    assert writable([use("/srv/site/x/y", Access.DELETE)]) == ("-/srv/site/x",)
+    assert writable([use("/run/a/control", Access.BIND, kind=SOCKET)]) == ("-/run/a",)
 
 
 def test_a_file_that_is_written_in_place_stands_for_itself() -> None:
-    assert writable([use("/etc/aliases.db", Access.READ_WRITE)]) == ("/etc/aliases.db",)
-    assert writable([use("/var/log/lastlog", Access.WRITE)]) == ("/var/log/lastlog",)
+    assert writable([use("/etc/aliases.db", Access.READ_WRITE)]) == ("-/etc/aliases.db",)
+    assert writable([use("/var/log/lastlog", Access.WRITE)]) == ("-/var/log/lastlog",)
 
 
 def test_a_file_in_a_directory_of_the_services_own_may_be_rotated() -> None:
-    assert writable([use("/var/log/a/a.log", Access.WRITE)]) == ("/var/log/a",)
+    assert writable([use("/var/log/a/a.log", Access.WRITE)]) == ("-/var/log/a",)
+
+
+def test_no_entry_but_what_no_system_lacks_can_stop_the_unit_from_starting() -> None:
+    """T5: a path without a dash that is gone is 226/NAMESPACE."""
+    there = [use("/var/lib/a/x", Access.DELETE), use("/etc/a.conf", Access.WRITE), use("/run/a.pid", Access.DELETE)]
+    assert writable(there) == ("-/etc/a.conf", "/run", "-/var/lib/a")
+
+
+def test_what_others_made_meanwhile_is_reached_through_what_is_there_at_the_start() -> None:
+    """With a dash it would not be writable if it were made after the start again."""
+    written = [use("/srv/a/inbox/one", Access.DELETE), use("/var/mail/somebody", Access.WRITE)]
+    appeared = [
+        Fact(PathUse("/srv/a/inbox", Access.LOOKUP, DIRECTORY, appeared=True)),
+        Fact(PathUse("/var/mail/somebody", Access.LOOKUP, REGULAR, appeared=True)),
+    ]
+    assert writable(written) == ("-/srv/a/inbox", "-/var/mail/somebody")
+    assert writable([*written, *appeared]) == ("-/srv/a", "-/var/mail")
+
+
+def test_a_service_that_acts_for_users_may_write_to_any_home() -> None:
+    login = [use("/home/somebody/dated", Access.CREATE, user=1000), use("/home/somebody/.profile", Access.READ)]
+    assert chosen(login)["ProtectHome"] == ()
+    backup = [use("/home/backup/x", Access.CREATE)]
+    assert chosen(backup)["ProtectHome"] == ("read-only",)
+    assert writable(backup) == ("-/home/backup",)
+    strict = decide(profile(login), HOST, Level.STRICT)
+    assert {one.name: one.chosen.values() for one in strict.choices}["ProtectHome"] == ("read-only",)
+    made_meanwhile = Fact(PathUse("/home/somebody", Access.LOOKUP, DIRECTORY, appeared=True))
+    strict = decide(profile([*login, made_meanwhile]), HOST, Level.STRICT)
+    assert {one.name: one.chosen.values() for one in strict.choices}["ProtectHome"] == ()
 
 
 def test_what_the_service_makes_is_reached_through_what_is_there_at_the_start() -> None:
@@ -68,7 +98,7 @@ def test_what_the_service_makes_is_reached_through_what_is_there_at_the_start() 
         use("/var/lib/a/spool/new/1", Access.CREATE, own=True),
         use("/var/lib/a/spool/new/1", Access.METADATA, own=True),
     ]
-    assert writable(made) == ("/var/lib/a",)
+    assert writable(made) == ("-/var/lib/a",)
 
 
 def test_a_directory_that_the_service_would_make_is_not_relied_on() -> None:
@@ -76,7 +106,7 @@ def test_a_directory_that_the_service_would_make_is_not_relied_on() -> None:
         use("/var/lib/a/body", Access.CREATE, "EEXIST", DIRECTORY),
         use("/var/lib/a/body", Access.METADATA, kind=DIRECTORY),
     ]
-    assert writable(there) == ("/var/lib/a",)
+    assert writable(there) == ("-/var/lib/a",)
     assert writable([use("/run/a", Access.CREATE, "EEXIST", DIRECTORY)]) == ("/run",)
     assert writable([use("/run/lock", Access.CREATE, "EEXIST", DIRECTORY)]) == ()
     provided = UnitSettings("a.service", writable_directories=("/run/a",))
@@ -86,10 +116,10 @@ def test_a_directory_that_the_service_would_make_is_not_relied_on() -> None:
 def test_names_that_are_joined_share_an_entry() -> None:
     """T1: two entries are two mounts."""
     facts = [use("/var/lib/a/x/1", Access.CREATE), use("/var/lib/a/y/1", Access.CREATE)]
-    assert writable(facts) == ("/var/lib/a/x", "/var/lib/a/y")
-    assert writable([*facts, rename("/var/lib/a/x/1", "/var/lib/a/y/1")]) == ("/var/lib/a",)
+    assert writable(facts) == ("-/var/lib/a/x", "-/var/lib/a/y")
+    assert writable([*facts, rename("/var/lib/a/x/1", "/var/lib/a/y/1")]) == ("-/var/lib/a",)
     linked = [use("/srv/a/one", Access.WRITE), Fact(PathPair("link", "/srv/a/one", "/srv/a/b/two"))]
-    assert writable(linked) == ("/srv/a",)
+    assert writable(linked) == ("-/srv/a",)
 
 
 def test_a_directory_that_is_itself_renamed() -> None:
@@ -99,13 +129,13 @@ def test_a_directory_that_is_itself_renamed() -> None:
         use("/var/lib/a/old", Access.DELETE, kind=DIRECTORY),
         use("/var/lib/a/older", Access.CREATE, kind=DIRECTORY),
     ]
-    assert writable(facts) == ("/var/lib/a",)
+    assert writable(facts) == ("-/var/lib/a",)
 
 
 def test_no_list_makes_the_root_writable() -> None:
     values = chosen([rename("/srv/a/x", "/var/lib/a/x"), use("/etc/a.conf", Access.WRITE)])
     assert values["ProtectSystem"] == ("full",)
-    assert values["ReadWritePaths"] == ("", "/etc/a.conf")
+    assert values["ReadWritePaths"] == ("", "-/etc/a.conf")
     assert chosen([use("/core", Access.CREATE)])["ProtectSystem"] == ("full",)
 
 
@@ -135,8 +165,8 @@ def test_failures_that_would_change_are_covered_where_the_directory_exists() -> 
 
 
 def test_a_path_that_cannot_be_written_down() -> None:
-    assert writable([use("/var/lib/a/bad\nname/x", Access.CREATE)]) == ("/var/lib/a",)
-    assert writable([use("/var/lib/a/\udcff/x", Access.CREATE)]) == ("/var/lib/a",)
+    assert writable([use("/var/lib/a/bad\nname/x", Access.CREATE)]) == ("-/var/lib/a",)
+    assert writable([use("/var/lib/a/\udcff/x", Access.CREATE)]) == ("-/var/lib/a",)
     assert chosen([use("/srv/bad\nname/x", Access.CREATE)])["ProtectSystem"] == ("full",)
 
 
@@ -159,12 +189,12 @@ def test_the_units_own_list_is_only_narrowed() -> None:
         "a.service", assignments=(("ProtectSystem", "strict"), ("ReadWritePaths", "/var/lib/a/db /srv/a"))
     )
     facts = [use("/var/lib/a/db", Access.WRITE), use("/srv/a/deep/x", Access.CREATE)]
-    assert writable(facts, unit) == ("/srv/a/deep", "/var/lib/a/db")
+    assert writable(facts, unit) == ("-/srv/a/deep", "/var/lib/a/db")
 
 
 def test_long_lists_are_folded_into_directories_of_the_services_own() -> None:
     facts = [use(f"/var/lib/a/{number % 70}/x", Access.DELETE) for number in range(70)]
-    assert writable(facts) == ("/var/lib/a",)
+    assert writable(facts) == ("-/var/lib/a",)
 
 
 def test_folding_never_reaches_what_services_share() -> None:

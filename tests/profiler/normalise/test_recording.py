@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from policy.behaviour import UNKNOWN, Access, Fact, PathUse, Phase, SocketOpened, SystemCall
+from policy.behaviour import UNKNOWN, Access, CapabilityUsed, Fact, PathUse, Phase, SocketOpened, SystemCall
 from policy.unit_settings import ExecLine
 from profiler.normalise.attribution import Scope
+from profiler.normalise.baseline import Baseline
+from profiler.normalise.objects import ObjectStatus
 from profiler.normalise.recording import NEEDED_CALLS, Normaliser
 from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded
 from tests.profiler.normalise.calls import HERE, BareMachine, Trace
@@ -280,3 +283,35 @@ def test_a_command_belongs_with_all_its_children(record: Record, tmp_path: Path)
     assert (Access.READ, "ok") in recording.uses("/etc/hostname")
     assert (Access.LOOKUP, "ENOENT") in recording.uses("/etc/missing")
     assert {fact.exec_line for fact in recording.facts} == {"command"}
+
+
+def test_what_others_made_while_the_service_ran_is_known(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    trace, tree = Trace(), os.fsencode(tmp_path)
+    target = Normaliser(
+        Scope("web.service", "", LINES), BareMachine(), started=1000.0, baseline=Baseline.of(trees=(tree,))
+    )
+    feed(
+        target,
+        *start_252(trace, 42, b"/usr/sbin/web"),
+        trace.opened(42, tree + b"/there/file", "O_RDWR"),
+        trace.opened(42, tree + b"/later/deep/file", "O_RDWR"),
+        trace.call(42, "mkdir", tree + b"/own", 0o755),
+        trace.call(42, "mkdir", tree + b"/own/deep", 0o755),
+        trace.opened(42, tree + b"/read-only", "O_RDONLY"),
+    )
+    uses = {fact.behaviour for fact in target.facts() if isinstance(fact.behaviour, PathUse)}
+    assert {use.path for use in uses if use.appeared} == {f"{tmp_path}/there/file", f"{tmp_path}/later"}
+
+
+def test_the_pipe_over_the_log_of_the_kernel_is_taken_for_the_log() -> None:
+    """systemd-nspawn mounts one over /proc/kmsg; a /proc of the service's own shows the real one."""
+    trace, machine = Trace(), BareMachine()
+    machine.objects[b"/proc/kmsg"] = ObjectStatus(stat.S_IFIFO | 0o600, 0, 0)
+    target = feed(
+        normaliser(machine),
+        *start_252(trace, 42, b"/usr/sbin/web"),
+        trace.opened(42, b"/proc/kmsg"),
+    )
+    needed = {fact.behaviour.capability for fact in target.facts() if isinstance(fact.behaviour, CapabilityUsed)}
+    assert needed == {"CAP_SYSLOG"}
