@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from policy.behaviour import BEHAVIOURS, Behaviour, Fact
@@ -46,9 +46,16 @@ FORMAT = 1
 """The version of the format that is written, and the newest that is read."""
 
 _MARK = "unit-tailor-profile"
+BEGINNING = f'{{"{_MARK}":'.encode()
+"""What every profile begins with."""
+
+_SEEN = "seen"  # of a fact in a merged profile: the places of the recordings that saw it, counted from 0
 _KINDS: dict[str, type[Behaviour]] = {kind.__name__: kind for kind in BEHAVIOURS}
 _POSITIONS = {kind: position for position, kind in enumerate(BEHAVIOURS)}
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+
+
+Sightings = Mapping[Fact, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,14 @@ class Profile:
     header: Header = field(default_factory=Header)
     facts: frozenset[Fact] = frozenset()
     unknown_keys: int = field(default=0, compare=False)
+    sightings: Sightings = field(default_factory=dict, compare=False)
+    """Which recordings saw a fact, by their identities; nothing of facts from profiles that were merged before this was
+    kept, and of a profile that was not read from a text. It changes no decision."""
+
+    @property
+    def counted_recordings(self) -> int:
+        """The N of "seen in n of N recordings": those whose facts are told apart."""
+        return len(frozenset[str]().union(*set(self.sightings.values())))
 
     @property
     def is_partial(self) -> bool:
@@ -100,7 +115,17 @@ def merge(profiles: Iterable[Profile], *, different_units: bool = False) -> Prof
         raise DifferentUnits(names)
     facts = unite(fact for profile in given for fact in profile.facts)
     unknown = max(profile.unknown_keys for profile in given)
-    return Profile(merge_headers([profile.header for profile in given]), facts, unknown)
+    header = merge_headers([profile.header for profile in given])
+    return Profile(header, facts, unknown, _sightings(given))
+
+
+def _sightings(profiles: Sequence[Profile]) -> Sightings:
+    united: dict[Fact, frozenset[str]] = {}
+    for profile in profiles:
+        for fact, identities in profile.sightings.items():
+            known = united.get(fact)
+            united[fact] = identities if known is None else known | identities
+    return united
 
 
 def unite(facts: Iterable[Fact]) -> frozenset[Fact]:
@@ -122,8 +147,8 @@ def dumps(profile: Profile) -> str:
     lines = [
         _encode({_MARK: FORMAT}),
         *_unit_lines(profile.header),
-        *sorted(_encode(_renamed("identity", "recording", recording)) for recording in profile.header.recordings),
-        *_fact_lines(profile.facts),
+        *(line for line, _ in _recording_lines(profile.header)),
+        *_fact_lines(profile),
     ]
     body = "".join(f"{line}\n" for line in lines)
     return f"{body}{_end_line(len(profile.facts), body)}\n"
@@ -134,18 +159,36 @@ def _unit_lines(header: Header) -> list[str]:
     return [_encode(_renamed("name", "unit", header.unit)), *others]
 
 
+def _recording_lines(header: Header) -> list[tuple[str, str]]:
+    """Return the lines of the recordings in their order, each with the recording's identity."""
+    recordings = header.recordings
+    return sorted((_encode(_renamed("identity", "recording", one)), one.identity) for one in recordings)
+
+
 def _renamed(old: str, new: str, record: object) -> dict[str, object]:
     """Return the record's fields with its naming field in front, under the name that marks the kind of line."""
     values = to_object(record)
     return {new: values.pop(old, getattr(record, old)), **values}
 
 
-def _fact_lines(facts: Iterable[Fact]) -> list[str]:
-    return [line for _, line in sorted((_POSITIONS[type(fact.behaviour)], _fact_line(fact)) for fact in facts)]
+def _fact_lines(profile: Profile) -> list[str]:
+    places = {identity: place for place, (_, identity) in enumerate(_recording_lines(profile.header))}
+    sightings = {} if profile.sightings == _seen_by_the_only_one(profile.header, profile.facts) else profile.sightings
+    lines = [
+        (_POSITIONS[type(fact.behaviour)], _fact_line(fact, sightings.get(fact), places)) for fact in profile.facts
+    ]
+    return [line for _, line in sorted(lines)]
 
 
-def _fact_line(fact: Fact) -> str:
-    return _encode({"fact": type(fact.behaviour).__name__, **to_object(fact.behaviour), **to_object(fact)})
+def _seen_by_the_only_one(header: Header, facts: Iterable[Fact]) -> Sightings:
+    """Return what goes without saying where there is only one recording."""
+    only = frozenset(recording.identity for recording in header.recordings)
+    return dict.fromkeys(facts, only) if len(header.recordings) == 1 else {}
+
+
+def _fact_line(fact: Fact, identities: frozenset[str] | None, places: Mapping[str, int]) -> str:
+    seen = {_SEEN: sorted(places[identity] for identity in identities)} if identities else {}
+    return _encode({"fact": type(fact.behaviour).__name__, **to_object(fact.behaviour), **to_object(fact), **seen})
 
 
 def _end_line(count: int, body: str) -> str:
@@ -166,7 +209,9 @@ class _Loader:
         self.unit: UnitSettings | None = None
         self.other_settings: set[UnitSettings] = set()
         self.recordings: set[Recording] = set()
+        self.identities: list[str] = []  # of the recordings, in the order of their lines
         self.facts: list[Fact] = []
+        self.sightings: dict[Fact, frozenset[str]] = {}
         self.unknown_keys = 0
 
     def load(self, text: str) -> Profile:
@@ -180,7 +225,8 @@ class _Loader:
         if self.unit is None:
             raise self._error(2, 'the line "unit" is missing')
         header = Header(self.unit, frozenset(self.recordings), frozenset(self.other_settings))
-        return Profile(header, unite(self.facts), self.unknown_keys)
+        facts = unite(self.facts)
+        return Profile(header, facts, self.unknown_keys, self.sightings or _seen_by_the_only_one(header, facts))
 
     def _error(self, line: int, reason: str, remedy: str = "") -> ProfileError:
         return ProfileError(self.name, line, reason, remedy or "record again, or take an intact copy of the file")
@@ -217,7 +263,9 @@ class _Loader:
                 case "fact":
                     self._take_fact(values)
                 case "recording":
-                    self.recordings.add(self._record(Recording, "identity", values))
+                    recording = self._record(Recording, "identity", values)
+                    self.recordings.add(recording)
+                    self.identities.append(recording.identity)
                 case "unit" if self.unit is None:
                     self.unit = self._record(UnitSettings, "name", values)
                 case "other-settings":
@@ -240,6 +288,16 @@ class _Loader:
         kind = _KINDS.get(name) if isinstance(name, str) else None
         if kind is None:
             raise FieldError(f"unknown type of fact {str(name)[:40]!a}: made by a newer unit-tailor?")
+        places = values.pop(_SEEN, None)
         behaviour = from_object(kind, values)
         self.unknown_keys += unknown_keys((kind, Fact), values)
-        self.facts.append(from_object(Fact, values, behaviour=behaviour))
+        fact = from_object(Fact, values, behaviour=behaviour)
+        self.facts.append(fact)
+        if places is not None:
+            self.sightings[fact] = self._seen_by(places)
+
+    def _seen_by(self, places: object) -> frozenset[str]:
+        known = range(len(self.identities))
+        if not isinstance(places, list) or any(type(place) is not int or place not in known for place in places):
+            raise FieldError(f'"{_SEEN}" does not name recordings of this profile')
+        return frozenset(self.identities[place] for place in places)

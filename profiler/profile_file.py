@@ -44,6 +44,17 @@ def read_profile(path: Path) -> Profile:
         gc.enable()
 
 
+def is_profile(path: Path) -> bool:
+    """Whether a file begins as profiles do. Raises UsageError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(service_profile.BEGINNING)) == service_profile.BEGINNING
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot read {path}: {_words(error)}", hint="give the path of a profile or of a drop-in"
+        ) from None
+
+
 def _read(path: Path) -> bytes:
     remedy = f"record one: unit-tailor record UNIT -o {path}"
     try:

@@ -86,6 +86,8 @@ class Directive(ABC):
     """The build options without which systemd accepts the directive and does nothing: ``BPF_FRAMEWORK``."""
     levels: ClassVar[str] = ""
     """How the levels of tightness differ, in words; empty if they do not."""
+    exception_of: ClassVar[tuple[str, ...]] = ()
+    """The directives from which it makes exceptions: without them it says nothing, and with them it is looser."""
     boost_only: ClassVar[bool] = False
     """Whether it denies nothing that a fact can show (for instance KeyringMode=private, the default)."""
 
@@ -139,6 +141,17 @@ class Directive(ABC):
     def intersected(self, own: Self) -> Self:
         """Return a value that is at least as strict as the unit's own; scalar directives may keep the default."""
         return own if own.strictness() > self.strictness() else self
+
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Whether this value denies all that the other one denies, as far as values of this directive can be compared.
+
+        By default: whether the other one, as the unit's own, would leave this value as it is.
+        """
+        return self == other or self.intersected(other) == self
+
+    def extent(self) -> frozenset[str]:
+        """Return the names of what is allowed, where the value is a list of such: two values differ by these."""
+        return frozenset(self.elements())
 
     def strictness(self) -> int:
         """How strict this value is, for directives whose values have an order; the default has 0."""

@@ -86,6 +86,15 @@ class WordListDirective(Directive, abstract=True):
         """Keep the unit's own list, if it has one."""
         return own if own.words else self
 
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Compare the lists: what covers is stricter if it has all the words, what gives back if it has no more."""
+        words, others = frozenset(self.words), frozenset(other.words)
+        return words <= others if self.exception_of else others <= words
+
+    def extent(self) -> frozenset[str]:
+        """Return the words of a list that gives back."""
+        return frozenset(self.words) if self.exception_of else frozenset()
+
     def fields(self, word: str, sandbox: Sandbox) -> tuple[str, ...]:
         """Return the parts of a word between colons, specifiers expanded; nothing if systemd ignores the word."""
         try:
@@ -155,6 +164,7 @@ class BindPaths(WordListDirective):
     BindReadOnlyPaths= as well, and the reverse; here each resets only itself.
     """
 
+    exception_of: ClassVar = ("TemporaryFileSystem", "InaccessiblePaths", "ProtectHome", "PrivateTmp")
     since: ClassVar = {"": 233}
     levels: ClassVar = "strict only: the writable directories in such trees"
     summary: ClassVar = "mounts files from elsewhere at the listed paths"

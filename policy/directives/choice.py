@@ -88,6 +88,12 @@ class Choice(Directive, abstract=True):
         """Return the word, or nothing for the default."""
         return () if self.value == self.default() else (self.value,)
 
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Compare places in the order; words without an order are only stricter than the default."""
+        if not self.ordered:
+            return self == other or other.value == self.default()
+        return self.strictness() >= other.strictness()
+
     def strictness(self) -> int:
         """Return the place of the word in the order."""
         return self.order.index(self.value)

@@ -141,6 +141,7 @@ class DeviceAllow(Directive):
 
     since: ClassVar = {"": 208}
     manual: ClassVar = "systemd.resource-control(5), Options"
+    exception_of: ClassVar = ("DevicePolicy",)
     about: ClassVar = (PathUse, DeviceNodeMade)
     summary: ClassVar = "lists the device nodes that may be used"
     denied_examples: ClassVar = {"/dev/null rw": _DISK}
@@ -192,6 +193,13 @@ class DeviceAllow(Directive):
         ]
         # An empty list would switch the list off where the policy is auto.
         return type(self)(tuple(entry for entry in kept if entry[1]) or own.entries)
+
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Whether no node gets more rights; no list at all allows everything where DevicePolicy= is auto."""
+        if not self.entries or not other.entries:
+            return self == other or not other.entries
+        rights = dict(other.entries)
+        return all(set(wanted) <= set(rights.get(node, "")) for node, wanted in self.entries)
 
     def strictness(self) -> int:
         """Return 1 for any list: lists have no order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import ClassVar, Self
 
 from policy.behaviour import Fact, SocketAddress
@@ -47,6 +48,15 @@ class _AddressList(Directive, abstract=True):
         """Leave a unit's own list alone."""
         return own if own.words else self
 
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Compare the networks: what denies is stricter if it covers the other's, what allows if it is covered."""
+        less, more = (self, other) if self.exception_of else (other, self)
+        return all(any(_covers(outer, network) for outer in more.networks) for network in less.networks)
+
+    def extent(self) -> frozenset[str]:
+        """Return the words of a list that allows."""
+        return frozenset(self.words) if self.exception_of else frozenset()
+
     @classmethod
     def has_own_lists(cls, evidence: Evidence) -> bool:
         """Whether the unit says anything about addresses itself."""
@@ -86,6 +96,7 @@ class IPAddressAllow(_AddressList):
     """Lets packets through that IPAddressDeny= would drop. Facts as there."""
 
     levels: ClassVar = "as IPAddressDeny="
+    exception_of: ClassVar = ("IPAddressDeny",)
     summary: ClassVar = "exceptions from IPAddressDeny="
     denied_examples: ClassVar = {}
     boost_only: ClassVar = True
@@ -145,6 +156,15 @@ class _BindList(Directive, abstract=True):
         """Leave a unit's own rules alone."""
         return own if own.rules else self
 
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Compare the rules: what denies is stricter if it has all of them, what allows if it has no more."""
+        rules, others = frozenset(self.rules), frozenset(other.rules)
+        return rules <= others if self.exception_of else others <= rules
+
+    def extent(self) -> frozenset[str]:
+        """Return the rules of a list that allows."""
+        return frozenset(self.rules) if self.exception_of else frozenset()
+
     @property
     def parsed(self) -> tuple[BindRule, ...]:
         """The rules as the cgroup's program applies them."""
@@ -161,6 +181,7 @@ class SocketBindAllow(_BindList):
     AF_INET6 only."""
 
     levels: ClassVar = "strict only: the ports that were bound"
+    exception_of: ClassVar = ("SocketBindDeny",)
     summary: ClassVar = "exceptions from SocketBindDeny="
     denied_examples: ClassVar = {}
     boost_only: ClassVar = True
@@ -296,3 +317,11 @@ class RestrictNetworkInterfaces(Directive):
     def values(self) -> tuple[str, ...]:
         """Return a reset and the names."""
         return ("", ("" if self.allow_list else "~") + " ".join(sorted(self.interfaces))) if self.interfaces else ()
+
+
+def _covers(outer: Network, inner: Network) -> bool:
+    return (
+        inner.subnet_of(outer)
+        if isinstance(outer, IPv4Network) and isinstance(inner, IPv4Network)
+        else isinstance(outer, IPv6Network) and isinstance(inner, IPv6Network) and inner.subnet_of(outer)
+    )

@@ -87,9 +87,19 @@ class PathListDirective(Directive, abstract=True):
         """Keep what the unit has as well: these lists take away, so the longer one is the stricter one."""
         return type(self)(tuple(dict.fromkeys((*own.entries, *self.entries))))
 
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Compare the lists: what takes away is stricter if it has all the paths, what gives back if it has no more."""
+        if self.exception_of:
+            return _paths(self.entries) <= _paths(other.entries)
+        return _paths(other.entries) <= _paths(self.entries)
+
     def strictness(self) -> int:
         """Return the number of paths."""
         return len(self.entries)
+
+
+def _paths(entries: Iterable[PathEntry]) -> frozenset[str]:
+    return frozenset(entry.path for entry in entries)
 
 
 def words(assignment: str) -> tuple[str, ...]:

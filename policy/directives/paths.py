@@ -108,6 +108,7 @@ class ReadWritePaths(PathListDirective):
 
     since: ClassVar = {"": 231}
     mode: ClassVar = Mode.READ_WRITE
+    exception_of: ClassVar = ("ProtectSystem", "ReadOnlyPaths", "ProtectHome", "TemporaryFileSystem")
     about: ClassVar = (PathUse, PathPair)
     levels: ClassVar = "compatible lists the directory above, where that is the service's own"
     summary: ClassVar = "lists what stays writable"
@@ -140,6 +141,10 @@ class ReadWritePaths(PathListDirective):
         ]
         narrower += [other for other in own.entries if any(_covers(entry, other) for entry in self.entries)]
         return type(self)(tuple(dict.fromkeys(narrower)))
+
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Whether everything that this value keeps writable is so by the other one too."""
+        return all(any(_covers(outer, entry) for outer in other.entries) for entry in self.entries)
 
     def strictness(self) -> int:
         """Return 0: what is writable has no order by number."""
@@ -266,6 +271,7 @@ class ExecPaths(PathListDirective):
 
     since: ClassVar = {"": 248}
     mode: ClassVar = Mode.EXECUTE
+    exception_of: ClassVar = ("NoExecPaths",)
     levels: ClassVar = "strict only: what was executed or mapped as code"
     summary: ClassVar = "gives execution back below the listed paths"
     denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}

@@ -110,6 +110,18 @@ class SystemCallFilter(Directive):
         host = self.host or own.host
         return type(self)(intersection(self.calls, own.calls, host) if host else own.calls, host)
 
+    def at_least_as_strict_as(self, other: Self) -> bool:
+        """Whether each call that the target knows gets through only if it does by the other filter too."""
+        if other.calls is None or self.calls is None:
+            return other.calls is None
+        return self.extent() <= other.extent()
+
+    def extent(self) -> frozenset[str]:
+        """Return the calls that may pass, of those that the target knows; nothing where there is no filter."""
+        if self.calls is None or self.host is None:
+            return frozenset()
+        return frozenset(name for name in known_calls(self.host) if self.calls.allows(name))
+
     def strictness(self) -> int:
         """Filters have no order; a unit's own is met by ``intersected``."""
         return 0

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
+from policy.address_families import ADDRESS_FAMILIES
 from policy.advice import Advice, advise
+from policy.behaviour import Fact
+from policy.capability_names import ALL_CAPABILITIES, in_order
 from policy.decide import decide
+from policy.directives.base import all_directives
 from policy.explain import Explanation, explain
 from policy.exposure_rating import rate
 from policy.level import Level
+from policy.service_profile import Profile
 from policy.wording import advice_in_words, denial_in_words, fact_in_words
 from profiler import profile_file
 from profiler.commands._output import show
@@ -29,9 +35,15 @@ FACTS_SHOWN = 8
 """How many facts stand behind each value where no directive or value is asked for by name."""
 
 
+def complete_subjects(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the directives, capabilities and address families that begin like this."""
+    names = [*all_directives(), *in_order(ALL_CAPABILITIES), *ADDRESS_FAMILIES]
+    return [CompletionItem(name) for name in names if name.lower().startswith(incomplete.lower())]
+
+
 @click.command("explain")
 @click.argument("profile", type=click.Path(path_type=Path, readable=False))
-@click.argument("subject", metavar="[DIRECTIVE|VALUE]", required=False)
+@click.argument("subject", metavar="[DIRECTIVE|VALUE]", required=False, shell_complete=complete_subjects)
 @level_option
 @target_option
 @json_option
@@ -46,7 +58,8 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
       unit-tailor explain nginx.profile
       unit-tailor explain nginx.profile CAP_DAC_OVERRIDE
     """
-    decision = decide(profile_file.read_profile(profile), target(systemd), level)
+    recorded = profile_file.read_profile(profile)
+    decision = decide(recorded, target(systemd), level)
     explanations = explain(decision)
     advice = () if subject else advise(decision)
     chosen = tuple(filter(None, (about(one, subject) for one in explanations)))
@@ -60,7 +73,8 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
         advice=[advice_document(one) for one in advice],
         exposure=rating_document(rate(decision)),
     )
-    text = [line for one in chosen for line in lines(one, FACTS_SHOWN if subject is None else None)]
+    words = in_words_with_sightings(recorded)
+    text = [line for one in chosen for line in lines(one, FACTS_SHOWN if subject is None else None, words)]
     text += [] if subject else [str(rate(decision))]
     show(json_style, answer, map(printable, (*text, *_advice_lines(advice))))
 
@@ -83,7 +97,18 @@ def about(explanation: Explanation, subject: str | None) -> Explanation | None:
     return replace(explanation, forced_by=(), exceptions=kept, price="", costs=costs)
 
 
-def lines(explanation: Explanation, most: int | None = None) -> list[str]:
+def in_words_with_sightings(profile: Profile) -> Callable[[Fact], str]:
+    """Return how facts of this profile are told: with how many of its recordings saw them, if it has several."""
+    number = profile.counted_recordings
+
+    def words(fact: Fact) -> str:
+        seen = len(profile.sightings.get(fact, ()))
+        return fact_in_words(fact) + (f" (seen in {seen} of {number} recordings)" if seen and number > 1 else "")
+
+    return words
+
+
+def lines(explanation: Explanation, most: int | None = None, words: Callable[[Fact], str] = fact_in_words) -> list[str]:
     """Return an explanation as text, with at most so many facts for each value or element."""
     values = [
         f"{explanation.directive}={value}" for value in explanation.values if value or len(explanation.values) == 1
@@ -96,7 +121,7 @@ def lines(explanation: Explanation, most: int | None = None) -> list[str]:
     text += [f"  exposure: {words}" for words in exposure_in_words(explanation)]
     for kept in explanation.exceptions:
         text.append(f"  {kept.element}" + (f": {kept.kept_because}" if kept.kept_because else ""))
-        text += _some([f"    {fact_in_words(fact)}" for fact in kept.needed_by], most, explanation.directive)
+        text += _some([f"    {words(fact)}" for fact in kept.needed_by], most, explanation.directive)
     forced = [f"  not stricter: {denial_in_words(denial)}" for denial in explanation.forced_by]
     return text + _some(forced, most, explanation.directive)
 

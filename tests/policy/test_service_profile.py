@@ -107,6 +107,47 @@ def test_merging_loses_nothing(one: Profile, two: Profile) -> None:
     assert both.is_partial == (one.is_partial or two.is_partial)
 
 
+def seen(profile: Profile) -> dict[str, set[str]]:
+    return {str(fact.behaviour): set(identities) for fact, identities in profile.sightings.items()}
+
+
+def of_one_recording(identity: str, *names: str) -> Profile:
+    header = Header(UnitSettings("a.service"), frozenset({Recording(identity)}))
+    return loads(dumps(Profile(header, frozenset(Fact(SystemCall(name)) for name in names))), "x")
+
+
+def test_a_merged_profile_knows_how_many_recordings_saw_a_fact() -> None:
+    one, two, three = of_one_recording("1", "read"), of_one_recording("2", "read", "write"), of_one_recording("3")
+    left = merge([merge([one, two]), three])
+    right = merge([one, merge([three, two, one])])
+    assert seen(left) == seen(right) == {str(SystemCall("read")): {"1", "2"}, str(SystemCall("write")): {"2"}}
+    assert dumps(left) == dumps(right)
+    assert seen(loads(dumps(left), "x")) == seen(left)
+    assert left.counted_recordings == 2  # a recording that saw nothing cannot be told from one that was not asked
+    assert seen(one) == {str(SystemCall("read")): {"1"}}
+    assert '"seen"' not in dumps(one)
+
+
+def test_profiles_merged_before_that_was_kept_still_read() -> None:
+    old = Profile(
+        Header(UnitSettings("a.service"), frozenset({Recording("1"), Recording("2")})),
+        frozenset({Fact(SystemCall("read"))}),
+    )
+    assert '"seen"' not in dumps(old)
+    again = loads(dumps(old), "x")
+    assert again.sightings == {}
+    newer = merge([again, of_one_recording("3", "read", "write")])
+    assert seen(newer) == {str(SystemCall("read")): {"3"}, str(SystemCall("write")): {"3"}}
+    assert newer.counted_recordings == 1
+
+
+def test_sightings_that_name_no_recording_are_refused() -> None:
+    text = dumps(merge([of_one_recording("1", "read"), of_one_recording("2", "read")]))
+    body = text.replace('"seen":[0,1]', '"seen":[0,7]').rsplit("{", 1)[0]
+    with pytest.raises(ProfileError, match="does not name recordings"):
+        loads(body + text.splitlines()[-1] + "\n", "x")
+
+
 @given(profiles("a.service"), profiles("b.service"))
 def test_different_units_are_merged_only_on_request(one: Profile, two: Profile) -> None:
     with pytest.raises(DifferentUnits, match=r"a\.service, b\.service"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def saved(
         Header(unit or UnitSettings("a.service"), frozenset({recording})), frozenset(map(Fact, behaviours))
     )
     profile_file.write_profile(path, profile)
-    return profile
+    return profile_file.read_profile(path)
 
 
 def test_merges_and_says_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,3 +105,16 @@ def test_bad_profiles_are_usage_errors(
 @pytest.mark.parametrize("arguments", [["merge"], ["merge", "a"], ["merge", "-o", "x"]])
 def test_missing_arguments_are_usage_errors(arguments: list[str]) -> None:
     assert run_command_line(arguments) == ExitCode.USAGE
+
+
+def test_says_in_how_many_recordings_things_were_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved(tmp_path / "1", "1", SystemCall("read"), SystemCall("write"))
+    saved(tmp_path / "2", "2", SystemCall("read"), CapabilityUsed("CAP_CHOWN", "chown"))
+    arguments = ["merge", str(tmp_path / "1"), str(tmp_path / "2"), "-o", str(tmp_path / "3")]
+    assert run_command_line([*arguments, "--json"]) == ExitCode.DONE
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out)
+    assert (answer["facts"], answer["recordings"], answer["counted_recordings"]) == (3, 2, 2)
+    assert answer["seen_in"] == {"1": 2, "2": 1}
+    assert "seen in all 2 recordings: 1 fact; in one only: 2 facts" in captured.err
+    assert run_command_line(["explain", str(tmp_path / "3"), "CapabilityBoundingSet", "--systemd", "252"]) == 0
