@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,8 @@ Value = int | bytes | Descriptor | Struct | Symbol | tuple["Value", ...] | None
 """An argument: number, string contents, descriptor, structure, symbol, array, or ``None`` for NULL."""
 
 
-@dataclass(frozen=True)
-class RawCall:
-    """One system call as a tracer saw it, entry and exit joined.
+class RawCall(NamedTuple):
+    """One system call as a tracer saw it, entry and exit joined. A tuple, because there are millions of them.
 
     ``time`` is seconds since the epoch at entry. ``result`` is ``None`` if nobody saw it end. ``error`` is the errno's
     name. ``architecture`` as systemd spells it. ``pid`` is the *thread* id in the machine's PID namespace.

@@ -40,6 +40,8 @@ _RESULT = (
 _NAME = rb"([a-z_][a-z0-9_]*|\?\?\?)"
 _CALL = re.compile(_HEAD + _NAME + rb"\((.*)\)" + _RESULT)
 _RESUMED = re.compile(_HEAD + rb"<\.\.\. " + _NAME + rb" resumed>(.*)\)" + _RESULT)
+_ZERO = ord("0")
+_GOES_ON = b" ...>\n"
 _SUSPENDED = rb"(.*) <(?:unfinished|detached|pid changed to [0-9]+) \.\.\.>\n\Z"
 _BEGUN = re.compile(_HEAD + _NAME + rb"\(" + _SUSPENDED)
 _BEGUN_AGAIN = re.compile(_HEAD + rb"<\.\.\. " + _NAME + rb" resumed>" + _SUSPENDED)
@@ -111,19 +113,33 @@ class LineReader:
 
     def read(self, lines: Iterable[bytes]) -> Iterator[RawEvent]:
         """Yield the events of these lines (each with its newline), in the order in which they ended."""
-        match_call = _CALL.match
+        match_call, match_begun, begun = _CALL.match, _BEGUN.match, self._begun
         for line in lines:
             self.lines += 1
-            match = match_call(line)
-            if match is None:
+            if line.endswith(_GOES_ON) and (match := match_begun(line)):
+                pid = int(match[1])
+                if pid in begun:
+                    yield from self._never_returned(pid)
+                if pid not in self._architectures:
+                    self._architecture(pid)
+                begun[pid] = _Begun(float(match[2]), match[3], match[4])
+            elif match := match_call(line):
+                thread, time, name, text, *result = match.groups()
+                pid = int(thread)
+                if pid in begun:
+                    yield from self._never_returned(pid)
+                if name != _UNKNOWN_NAME:
+                    yield self._call(pid, float(time), name, text, result)
+            elif match := _RESUMED.match(line):
+                thread, time, name, text, *result = match.groups()
+                pid = int(thread)
+                if pid in begun and begun[pid].name == name != _UNKNOWN_NAME:
+                    beginning = begun.pop(pid)
+                    yield self._call(pid, beginning.time, name, beginning.text + text, result)
+                else:
+                    yield from self._resumed(pid, match)
+            else:
                 yield from self._other(line)
-                continue
-            thread, time, name, text, *result = match.groups()
-            pid = int(thread)
-            if pid in self._begun:
-                yield from self._never_returned(pid)
-            if name != _UNKNOWN_NAME:
-                yield self._call(pid, float(time), name, text, result)
 
     def finish(self, *, detached: bool = False) -> Iterator[RawEvent]:
         """Yield the calls that never returned, with no result: the recording ended while they were blocked.
@@ -143,15 +159,8 @@ class LineReader:
             yield from self._never_returned(pid)
 
     def _other(self, line: bytes) -> Iterator[RawEvent]:
-        # Every line that is not a whole call.
-        if match := _BEGUN.match(line):
-            pid = int(match[1])
-            yield from self._never_returned(pid)
-            self._architecture(pid)
-            self._begun[pid] = _Begun(float(match[2]), match[3], match[4])
-        elif match := _RESUMED.match(line):
-            yield from self._resumed(match)
-        elif match := _ENDED.match(line):
+        # Every line that is neither a call nor the beginning or the end of one.
+        if match := _ENDED.match(line):
             yield from self._ended(match)
         elif match := _MODE.match(line):
             self._mode(int(match[1]), match[3])
@@ -165,17 +174,14 @@ class LineReader:
             else:
                 self._cut = line
 
-    def _resumed(self, match: re.Match[bytes]) -> Iterator[RawEvent]:
-        thread, time, name, text, *result = match.groups()
-        pid = int(thread)
-        begun = self._begun.pop(pid, None)
+    def _resumed(self, pid: int, match: re.Match[bytes]) -> Iterator[RawEvent]:
+        # The end of a call that is not the one last begun, or of one that nobody knows.
+        _, time, name, _, *result = match.groups()
+        begun = self._begun.get(pid)
         if begun is not None and begun.name == name:
-            if name != _UNKNOWN_NAME:
-                yield self._call(pid, begun.time, name, begun.text + text, result)
+            del self._begun[pid]
             return
-        if begun is not None:  # the end of one call after the beginning of another: a line in between was lost
-            self._begun[pid] = begun
-            yield from self._never_returned(pid)
+        yield from self._never_returned(pid)  # the end of one after the beginning of another: a line was lost
         if name != _UNKNOWN_NAME:  # the tracer attached in the middle of this call
             if self._wanted(name)[1]:
                 self.losses.add(NO_BEGINNING, _sample(match[0]))
@@ -208,15 +214,19 @@ class LineReader:
         number, target, deleted, error, error_number = result
         label, wanted = self._names.get(name) or self._wanted(name)
         architecture = self._architectures.get(pid) or self._architecture(pid)
-        returned = _number(number) if number is not None else None
+        returned = None if number is None else int(number) if number[0] != _ZERO else _number(number)
         if error is not None and error.startswith(b"ERESTART"):  # interrupted; the kernel makes the call once more
             returned, error = None, None
         values: tuple[Value, ...] = ()
-        undecoded = text is None or name.startswith(b"syscall_0x")
-        if name in _FORKS:
-            self._forked(text or b"", returned, architecture)
-        if wanted and text is not None and not undecoded:
+        undecoded = text is None
+        if wanted and text is not None:
+            if name in _FORKS:
+                self._forked(text, returned, architecture)
             values, undecoded = self._values(name, text, number is None)
+        elif not wanted and name.startswith(b"syscall_0x"):
+            undecoded = True
+        elif name in _FORKS:
+            self._forked(text or b"", returned, architecture)
         return RawCall(
             pid,
             time,

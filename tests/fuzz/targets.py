@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -122,19 +121,17 @@ def _odd(random: Random, event: RawEvent) -> RawEvent:
 def _odd_call(random: Random, event: RawCall, kind: int) -> RawCall:
     match kind:
         case 2:
-            return dataclasses.replace(event, result=None, error=random.choice(("", "EPERM", "ERESTARTSYS")))
+            return event._replace(result=None, error=random.choice(("", "EPERM", "ERESTARTSYS")))
         case 3:
-            return dataclasses.replace(event, name=random.choice(sorted(CALLS)))
+            return event._replace(name=random.choice(sorted(CALLS)))
         case 4:
-            return dataclasses.replace(event, pid=random.choice((1, 7, event.pid)), undecoded=random.random() < 0.3)
+            return event._replace(pid=random.choice((1, 7, event.pid)), undecoded=random.random() < 0.3)
     if not event.arguments:
         return event
     values = list(event.arguments)
     at = random.randrange(len(values))
     values[at] = material.odd(random, values[at])
-    return dataclasses.replace(
-        event, arguments=tuple(values[: random.randint(0, len(values))] if at % 3 == 0 else values)
-    )
+    return event._replace(arguments=tuple(values[: random.randint(0, len(values))] if at % 3 == 0 else values))
 
 
 def tracer_lines(random: Random) -> None:

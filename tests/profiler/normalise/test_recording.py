@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,8 +209,8 @@ def test_an_orphan_is_counted() -> None:
 def test_calls_that_never_return_and_calls_known_by_name_only() -> None:
     """Hard cases 1 and 15."""
     trace = Trace()
-    undecoded = replace(trace.call(40, "openat"), undecoded=True)
-    rare = replace(trace.call(40, "brk"), undecoded=True)
+    undecoded = trace.call(40, "openat")._replace(undecoded=True)
+    rare = trace.call(40, "brk")._replace(undecoded=True)
     events = [*started(trace), trace.call(40, "accept4", result=None), trace.call(40, "exit_group", result=None)]
     target = feed(normaliser(), *events[:-1], undecoded, rare, events[-1])
     outcomes = {fact.behaviour.name: fact.outcome for fact in target.facts() if isinstance(fact.behaviour, SystemCall)}
