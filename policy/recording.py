@@ -22,6 +22,13 @@ class Workload(StrEnum):
     FAILED = "failed"
 
 
+class Ending(StrEnum):
+    """How a recording ended."""
+
+    COMPLETE = "complete"  # it saw everything that it was meant to see
+    INTERRUPTED = "interrupted"  # somebody ended it before (Ctrl-C): what would have come later is unknown
+
+
 @dataclass(frozen=True)
 class Loss:
     """What a recorder could not read or keep: the kind, how often, and one sample."""
@@ -37,7 +44,9 @@ class Recording:
 
     ``identity`` tells recordings apart for ever: random, or a digest of what was recorded; merging the same recording
     twice counts it once. ``unobserved`` names what the recording could not see although the unit has it: the Exec
-    lines that never ran ("ExecStop").
+    lines that never ran ("ExecStop"). Times are in milliseconds after its beginning: ``phase_starts`` says when each
+    phase began, ``discovery`` how many distinct facts there were when, with the end of the recording as its last point
+    (both empty in profiles of older versions).
     """
 
     identity: str
@@ -50,6 +59,14 @@ class Recording:
     unobserved: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
     workload: Workload = Workload.NONE
+    ending: Ending = Ending.COMPLETE
+    phase_starts: tuple[tuple[int, Phase], ...] = ()
+    discovery: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def duration(self) -> int:
+        """How long it took, in milliseconds; 0 if unknown."""
+        return self.discovery[-1][0] if self.discovery else 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,11 @@ class Header:
         """Failed if the workload of any recording failed; else ok if any had one."""
         outcomes = {recording.workload for recording in self.recordings}
         return next((one for one in (Workload.FAILED, Workload.OK) if one in outcomes), Workload.NONE)
+
+    @property
+    def interrupted(self) -> int:
+        """How many of the recordings were ended before they were complete."""
+        return sum(recording.ending is Ending.INTERRUPTED for recording in self.recordings)
 
     @property
     def systemd_version(self) -> int:

@@ -83,6 +83,8 @@ def header(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> 
         lines.insert(1, f"level: {level}")
     if known.unobserved:
         lines.append(f"not exercised while recording: {', '.join(known.unobserved)}")
+    if known.interrupted:
+        lines.append(f"ended early, by Ctrl-C: {known.interrupted} of {len(known.recordings)} recording(s)")
     if known.other_settings:
         lines.append("the unit's own settings were changed between the recordings")
     if profile.is_partial:

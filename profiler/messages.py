@@ -25,6 +25,8 @@ def recording_summary(recorded: Recorded, destination: Path, *, next_command: bo
     lines = [f"recorded {len(profile.facts)} facts from {recorded.lines} traced events: {printable(str(destination))}"]
     if profile.header.unobserved:
         lines.append(f"not exercised: {', '.join(profile.header.unobserved)}")
+    if recorded.lived.interrupted:
+        lines.append("ended by Ctrl-C: the recording is kept; what the service would have done later is not in it")
     if recorded.lived.health.problem:
         lines.append(f"warning: at the end of the recording {recorded.lived.health.problem}")
     lines += losses_in_words(profile)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 
 from policy.behaviour import Phase
-from policy.recording import Header, Loss, Recording
+from policy.recording import Ending, Header, Loss, Recording
 from policy.recording import Workload as WorkloadResult
 from policy.service_profile import Profile
 from policy.unit_settings import UnitSettings
@@ -18,7 +20,9 @@ from profiler.errors import ToolError
 from profiler.host import read_host_facts
 from profiler.machine import Machine
 from profiler.normalise.attribution import Scope
+from profiler.pulse import Pulse
 from profiler.recorders.base import Losses
+from profiler.status_line import Live
 from profiler.unit.control_group import control_group
 from profiler.unit.health import Wellness
 from profiler.unit.life import Life, Lived, PhaseClock
@@ -28,6 +32,14 @@ from profiler.version import VERSION
 
 WITHOUT_UNIT = "command"
 """The unit name of a profile that was recorded from a command instead of a unit."""
+
+
+Follow = Callable[[Callable[[], Live]], None]
+"""Takes a function that says at any time what a recording is at: ``Step.follow`` of profiler.progress."""
+
+
+def nobody(_live: Callable[[], Live]) -> None:
+    """Follow nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +61,23 @@ def record_unit(
     serving_for: float = 0.0,
     engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
+    follow: Follow = nobody,
     wellness: Wellness | None = None,
 ) -> Recorded:
     """Record a whole life of a unit; it is left running, or stopped, as it was found.
 
     Every process of the unit is seen from its birth and nothing about the unit changes. A service that does not come
-    up, a failing workload and Ctrl-C cut the recording short but keep it: the result says so. Raises ToolError when no
-    recorder can work.
+    up, a failing workload and Ctrl-C cut the recording short but keep it: the result says so; a second Ctrl-C gives it
+    up. Raises ToolError when no recorder can work.
     """
     settings = unit.settings()
     clock = PhaseClock()
     watch = choose(engine, _assignment(unit, settings, clock), announce)
-    with watch:
+    with _Timed(watch, clock) as timed:
+        follow(Pulse(watch, clock, serving_for).live)
         lived, error = _drive(Life(unit, workload, serving_for, announce, wellness or Wellness()), clock)
     never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(watch)))
-    recording = _recording(unit.machine, watch, clock.seen, _workload_result(workload is not None, lived))
+    recording = _recording(unit.machine, timed, clock.seen, lived, _workload_result(workload is not None, lived))
     return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived, error=error)
 
 
@@ -74,6 +88,7 @@ def record_running(
     serving_for: float = 0.0,
     engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
+    follow: Follow = nobody,
 ) -> Recorded:
     """Record what a running service does for a while, without a restart: its processes stay what they are.
 
@@ -86,14 +101,15 @@ def record_running(
     clock.begin(Phase.SERVING)
     watch = choose(engine, replace(_assignment(unit, settings, clock), running=True), announce)
     before = unit.properties()["MainPID"]
-    with watch:
+    with _Timed(watch, clock) as timed:
+        follow(Pulse(watch, clock, serving_for).live)
         lived = Life(unit, workload, serving_for, announce).attend(clock)
     if unit.properties()["MainPID"] != before:
         announce(f"{unit.name} was restarted by something else while it was watched")
     result = _workload_result(workload is not None, lived)
     kinds = {line.kind for line in settings.exec_lines}
     never_ran = tuple(sorted(kinds - _lines_seen(watch) - {"ExecStart"}))
-    recording = _recording(unit.machine, watch, (Phase.SERVING,), result)
+    recording = _recording(unit.machine, timed, (Phase.SERVING,), lived, result)
     return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived)
 
 
@@ -125,15 +141,47 @@ def _drive(life: Life, clock: PhaseClock) -> tuple[Lived, ToolError | None]:
 def record_command(machine: Machine, command: Sequence[str], *, engine: Engine = Engine.AUTO) -> Recorded:
     """Record a command and everything it starts; its input and output are the caller's.
 
-    Raises ToolError if it cannot be run.
+    Ctrl-C, which the command gets as well, ends the recording once the command has ended, and keeps it; a second one
+    gives it up. Raises ToolError if the command cannot be run.
     """
     clock = PhaseClock()
     clock.begin(Phase.SERVING)
     watch = choose(engine, Assignment(machine, Scope(), clock, command=tuple(command)))
-    with watch:
-        status = watch.wait()
-    recording = _recording(machine, watch, (Phase.START_UP, Phase.SERVING), WorkloadResult.NONE)
-    return _recorded(watch, UnitSettings(name=WITHOUT_UNIT), recording, status=status)
+    interrupted = False
+    with _Timed(watch, clock) as timed:
+        try:
+            status = watch.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+            status = watch.wait()
+    lived = Lived(interrupted=interrupted)
+    recording = _recording(machine, timed, (Phase.START_UP, Phase.SERVING), lived, WorkloadResult.NONE)
+    return _recorded(watch, UnitSettings(name=WITHOUT_UNIT), recording, lived=lived, status=status)
+
+
+class _Timed:
+    # A watch as a context manager that notes when it began, when it ended, and when each phase began.
+
+    def __init__(self, watch: Watch, clock: PhaseClock) -> None:
+        self.watch = watch
+        self.clock = clock
+        self.began = self.ended = time.time()
+
+    def __enter__(self) -> _Timed:
+        self.watch.__enter__()
+        self.began = time.time()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.ended = time.time()
+        self.watch.__exit__(kind, error, traceback)
+
+    @property
+    def phase_starts(self) -> tuple[tuple[int, Phase], ...]:
+        """When each phase began, in milliseconds after the beginning."""
+        return tuple((max(0, round((start - self.began) * 1000)), phase) for start, phase in self.clock.starts)
 
 
 def _workload_result(given: bool, lived: Lived) -> WorkloadResult:
@@ -146,8 +194,10 @@ def _lines_seen(watch: Watch) -> set[str]:
     return {fact.exec_line.lstrip("-@:+!|") for fact in watch.facts()}
 
 
-def _recording(machine: Machine, watch: Watch, phases: Sequence[Phase], workload: WorkloadResult) -> Recording:
-    host = read_host_facts(machine)
+def _recording(
+    machine: Machine, timed: _Timed, phases: Sequence[Phase], lived: Lived, workload: WorkloadResult
+) -> Recording:
+    host, watch = read_host_facts(machine), timed.watch
     losses = []
     for gathered in watch.losses:
         losses += [Loss(kind, count, gathered.samples.get(kind, "")) for kind, count in gathered.counts.items()]
@@ -161,4 +211,7 @@ def _recording(machine: Machine, watch: Watch, phases: Sequence[Phase], workload
         phases=frozenset(phases),
         losses=tuple(sorted(losses, key=repr)),
         workload=workload,
+        ending=Ending.INTERRUPTED if lived.interrupted else Ending.COMPLETE,
+        phase_starts=timed.phase_starts,
+        discovery=watch.discovery.curve(timed.began, timed.ended, len(frozenset(watch.facts()))),
     )

@@ -10,7 +10,7 @@ import click
 from policy.exposure_rating import rate
 from policy.level import Level
 from policy.wording import advice_in_words
-from profiler import profile_file
+from profiler import profile_file, progress
 from profiler.commands._output import show
 from profiler.documents import generated_document
 from profiler.generation import generate
@@ -46,7 +46,9 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     recorded = profile_file.read_profile(profile)
     for line in target_remarks(systemd):
         click.echo(line, err=True)
-    generated = generate(recorded, target(systemd), accept_partial=options["accept_partial"], level=level)
+    host = target(systemd)
+    with progress.step("cutting the drop-in"):
+        generated = generate(recorded, host, accept_partial=options["accept_partial"], level=level)
     click.echo(str(rate(generated.decision)), err=True)
     for advice in generated.advice:
         click.echo(f"advice: {advice_in_words(advice)}", err=True)

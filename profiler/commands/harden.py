@@ -75,7 +75,9 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         study = _study(machine, unit)
         host = read_host_facts(machine)
         recorded = _record(study, workload, options)
-    status = conclude(recorded, profile_path, force=options["force"], accept_failed=False, next_command=False)
+    status = conclude(
+        recorded, profile_path, force=options["force"], accept_failed=False, next_command=recorded.lived.interrupted
+    )
     if status == ExitCode.INTERRUPTED:
         return status
     with progress.step("cutting the drop-in"):
@@ -127,6 +129,7 @@ def _validate(
             before=before,
             engine=options["engine"],
             announce=step.detail,
+            follow=step.follow,
         )
 
     if not options["relax"]:
@@ -151,6 +154,7 @@ def _record(study: Unit, workload: Workload | None, options: dict[str, Any]) -> 
             serving_for=options["serving_for"],
             engine=options["engine"],
             announce=step.detail,
+            follow=step.follow,
         )
 
 

@@ -110,6 +110,7 @@ def _record(unit: Unit, workload: Workload | None, options: dict[str, Any]) -> R
             serving_for=options["serving_for"],
             engine=options["engine"],
             announce=step.detail,
+            follow=step.follow,
         )
 
 

@@ -83,6 +83,7 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
                     keep=options["keep"],
                     engine=options["engine"],
                     announce=step.detail,
+                    follow=step.follow,
                 )
 
             if options["relax"]:

@@ -93,7 +93,11 @@ def _lines(unit: str, verdict: Verdict, suggested: Sequence[Relaxation]) -> list
 def _record(unit: Unit, workload: Workload | None, seconds: float, engine: Engine, *, attach: bool) -> Recorded:
     with progress.step(f"watching {unit.name} under its drop-in") as step:
         if attach:
-            return record_running(unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail)
+            return record_running(
+                unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail, follow=step.follow
+            )
         unit.check_may_restart()
         with attended(unit, step.detail):
-            return record_unit(unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail)
+            return record_unit(
+                unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail, follow=step.follow
+            )

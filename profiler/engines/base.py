@@ -10,6 +10,7 @@ from types import TracebackType
 from policy.behaviour import Fact, Phase
 from profiler.machine import Machine
 from profiler.normalise.attribution import Scope
+from profiler.normalise.discovery import Discovery
 from profiler.recorders.base import Losses
 from profiler.unit.life import PhaseClock
 
@@ -58,6 +59,11 @@ class Watch(ABC):
     @abstractmethod
     def notes(self) -> Losses:
         """Where the evidence left a choice and the looser answer was taken."""
+
+    @property
+    @abstractmethod
+    def discovery(self) -> Discovery:
+        """How the number of facts grew."""
 
     @abstractmethod
     def facts(self) -> tuple[Fact, ...]:

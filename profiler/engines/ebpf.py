@@ -7,6 +7,7 @@ from types import TracebackType
 
 from policy.behaviour import Fact, Phase
 from profiler.engines.base import Assignment, Watch
+from profiler.normalise.discovery import Discovery
 from profiler.normalise.inherited import inherited_facts
 from profiler.normalise.kernel_records import PHASES, KernelNormaliser
 from profiler.normalise.objects import MachineObjects
@@ -73,6 +74,11 @@ class EbpfWatch(Watch):
             {kind: count for notes in both for kind, count in notes.counts.items()},
             {kind: sample for notes in both for kind, sample in notes.samples.items()},
         )
+
+    @property
+    def discovery(self) -> Discovery:
+        """How the number of facts grew."""
+        return self._normaliser.discovery
 
     def facts(self) -> tuple[Fact, ...]:
         """Return all facts; those observed stand for inferred ones of the same behaviour."""

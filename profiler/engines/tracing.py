@@ -8,6 +8,7 @@ from typing import Protocol
 
 from policy.behaviour import Fact
 from profiler.engines.base import Assignment, Watch
+from profiler.normalise.discovery import Discovery
 from profiler.normalise.inherited import inherited_facts
 from profiler.normalise.objects import MachineObjects
 from profiler.normalise.presence import running
@@ -90,6 +91,11 @@ class TracingWatch(Watch):
     def notes(self) -> Losses:
         """Where the looser answer was taken."""
         return self._normaliser.notes
+
+    @property
+    def discovery(self) -> Discovery:
+        """How the number of facts grew."""
+        return self._normaliser.discovery
 
     def facts(self) -> tuple[Fact, ...]:
         """Return all facts."""

@@ -13,6 +13,7 @@ from profiler.machine import Machine
 from profiler.normalise import executions, kernel_capabilities, kernel_words, namespaces, presence
 from profiler.normalise.attribution import ExecLines, Scope
 from profiler.normalise.credentials import ALL, NONE, Credentials, Ids, capabilities_in
+from profiler.normalise.discovery import Discovery
 from profiler.normalise.kernel_ledger import CompleteSighting, FollowedProcesses, KernelOwnership
 from profiler.normalise.objects import ObjectView
 from profiler.normalise.path_uses import use
@@ -75,6 +76,11 @@ class KernelNormaliser:
     def notes(self) -> Losses:
         """Where the evidence left a choice and the looser answer was taken."""
         return self._ledger.notes
+
+    @property
+    def discovery(self) -> Discovery:
+        """How the number of facts grew."""
+        return self._ledger.discovery
 
     def facts(self) -> tuple[Fact, ...]:
         """Return all facts so far, in no particular order."""

@@ -11,6 +11,7 @@ from profiler.normalise import executions, handlers, namespaces, presence, track
 from profiler.normalise.attribution import EXECUTOR, ExecLines, Scope, control_group_of
 from profiler.normalise.baseline import Baseline
 from profiler.normalise.byte_paths import name_of, printable
+from profiler.normalise.discovery import Discovery
 from profiler.normalise.executable_ranges import ExecutableRanges
 from profiler.normalise.objects import ObjectView, ProcessStatus
 from profiler.normalise.ownership import Ownership
@@ -87,6 +88,11 @@ class Normaliser:
     def notes(self) -> Losses:
         """Where the evidence left a choice and the looser answer was taken."""
         return self._ledger.notes
+
+    @property
+    def discovery(self) -> Discovery:
+        """How the number of facts grew."""
+        return self._ledger.discovery
 
     def facts(self) -> tuple[Fact, ...]:
         """Return all facts so far, in no particular order."""

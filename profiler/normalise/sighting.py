@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from policy.behaviour import OK, UNKNOWN, Behaviour, CapabilityUsed, Fact, Known, Phase
+from profiler.normalise.discovery import Discovery
 from profiler.normalise.objects import ObjectView
 from profiler.normalise.ownership import Ownership
 from profiler.normalise.paths import PathResolver, Resolved, UnknownDirectory
@@ -31,6 +32,7 @@ class Ledger:
     facts: dict[Fact, Fact] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     notes: Losses = field(default_factory=Losses)  # where an answer was chosen generously, and why
+    discovery: Discovery = field(default_factory=Discovery)
     path_uses: set[object] = field(default_factory=set)
     searched: set[object] = field(default_factory=set)
     ipc_objects: dict[tuple[str, int], tuple[str, bool]] = field(default_factory=dict)
@@ -77,6 +79,8 @@ class Sighting:
             self.evidence(),
         )
         present = self.ledger.facts.setdefault(fact, fact)
+        if present is fact:
+            self.ledger.discovery.note(self.call.time)
         if fact.evidence < present.evidence:
             del self.ledger.facts[present]
             self.ledger.facts[fact] = fact

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field, replace
 
 from policy.behaviour import Phase
 from profiler.errors import CommandFailed, ToolError
+from profiler.status_line import span
 from profiler.unit.health import Health, Wellness, check_health, observe, wait_until_settled
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 
 LONGEST_WATCH = 7 * 24 * 3600.0
 """Seconds after which watching a running service ends by itself."""
+
+
+ENDING = "ending the recording; Ctrl-C again gives it up"
 
 
 @dataclass
@@ -39,6 +43,11 @@ class PhaseClock:
                 break
             phase = begun
         return phase
+
+    @property
+    def serving_since(self) -> float:
+        """When the service was first left to serve, in seconds since the epoch; 0 if it has not come to that."""
+        return next((start for start, phase in self.starts if phase is Phase.SERVING), 0.0)
 
     @property
     def seen(self) -> tuple[Phase, ...]:
@@ -69,24 +78,43 @@ class Life:
     def drive(self, clock: PhaseClock) -> Lived:
         """Restart, use, reload and stop the service; it ends in the state in which it was found.
 
-        A failing workload and Ctrl-C cut the serving short, but not the rest. Raises ToolError when the service does
-        not come up, CommandFailed when one of its jobs fails.
+        A failing workload and Ctrl-C cut a life short, but the service is stopped in order; a second Ctrl-C is raised.
+        Raises ToolError when the service does not come up, CommandFailed when one of its jobs fails.
         """
         with self._found_state() as was_active:
+            lived = self._live(clock)
+            clock.begin(Phase.STOP)
+            self.announce(ENDING if lived.interrupted else f"stopping {self.unit.name}")
+            try:
+                self._stop(was_active)
+            except KeyboardInterrupt:
+                if lived.interrupted:
+                    raise
+                self.announce(ENDING)
+                self._stop(was_active)
+                lived = replace(lived, interrupted=True)
+        return lived
+
+    def _stop(self, was_active: bool) -> None:
+        self.unit.systemctl.change("restart" if was_active else "stop", self.unit.name)
+        if was_active:
+            wait_until_settled(self.unit)
+
+    def _live(self, clock: PhaseClock) -> Lived:
+        # Until something cuts it short: start-up, use and reload.
+        before = observe(self.unit)
+        error = None
+        try:
             clock.begin(Phase.START_UP)
             self.announce(f"starting {self.unit.name}")
             self._start()
             before = wait_until_settled(self.unit)
-            error, interrupted = self._serve(clock)
-            if not error and not interrupted:
+            error = self._serve(clock)
+            if error is None:
                 self._reload(clock)
-            lived = Lived(self._health(before), error, interrupted)
-            clock.begin(Phase.STOP)
-            self.announce(f"stopping {self.unit.name}")
-            self.unit.systemctl.change("restart" if was_active else "stop", self.unit.name)
-            if was_active:
-                wait_until_settled(self.unit)
-        return lived
+            return Lived(self._health(before), error)
+        except KeyboardInterrupt:
+            return Lived(check_health(self.unit, before), error, interrupted=True)
 
     def attend(self, clock: PhaseClock) -> Lived:
         """Use and watch the service as it runs, without starting or stopping anything.
@@ -100,8 +128,12 @@ class Life:
             with contextlib.suppress(KeyboardInterrupt):
                 time.sleep(LONGEST_WATCH)
             return Lived(check_health(self.unit, before))
-        error, interrupted = self._serve(clock)
-        return Lived(check_health(self.unit, before), error, interrupted)
+        try:
+            error = self._serve(clock)
+        except KeyboardInterrupt:
+            self.announce(ENDING)
+            return Lived(check_health(self.unit, before), interrupted=True)
+        return Lived(check_health(self.unit, before), error)
 
     def _health(self, before: Health) -> Health:
         health = check_health(self.unit, before)
@@ -112,20 +144,18 @@ class Life:
         self.unit.systemctl.reset_failed(self.unit.name)
         self.unit.systemctl.change("restart", self.unit.name)
 
-    def _serve(self, clock: PhaseClock) -> tuple[CommandFailed | None, bool]:
+    def _serve(self, clock: PhaseClock) -> CommandFailed | None:
         clock.begin(Phase.SERVING)
         try:
             if self.workload is not None:
                 self.announce("running the workload")
                 self.workload.run(self.unit.machine)
             if self.serving_for:
-                self.announce(f"watching for {self.serving_for:g} s")
+                self.announce(f"watching for {span(self.serving_for)}")
                 time.sleep(self.serving_for)
         except CommandFailed as error:
-            return error, False
-        except KeyboardInterrupt:
-            return None, True
-        return None, False
+            return error
+        return None
 
     def _reload(self, clock: PhaseClock) -> None:
         if self.unit.properties()["CanReload"] != "yes" or not self.unit.is_active():

@@ -42,7 +42,7 @@ def validate_relaxing(
     announce: Callable[[str], None] = lambda _text: None,
 ) -> Relaxed:
     """Return a drop-in that fits, or the last one that was tried. Raises what ``test`` raises."""
-    counted = _Counted(test)
+    counted = _Counted(test, announce)
     verdict = counted(drop_in)
     changes: list[Relaxation] = []
     for _ in range(ROUNDS):
@@ -60,12 +60,15 @@ def validate_relaxing(
 
 
 class _Counted:
-    def __init__(self, test: Test) -> None:
+    def __init__(self, test: Test, announce: Callable[[str], None]) -> None:
         self.test = test
+        self.announce = announce
         self.count = 0
 
     def __call__(self, drop_in: DropIn) -> Verdict:
         self.count += 1
+        if self.count > 1:
+            self.announce(f"test restart number {self.count}")
         return self.test(drop_in)
 
 

@@ -11,7 +11,7 @@ from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.settings import Assignment
 from profiler.engines.choice import Engine
-from profiler.record import record_unit
+from profiler.record import Follow, nobody, record_unit
 from profiler.unit.exposure import exposure
 from profiler.unit.health import Wellness
 from profiler.unit.unit import Unit
@@ -52,6 +52,7 @@ def validate(
     check: Workload | None = None,
     engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
+    follow: Follow = nobody,
 ) -> Verdict:
     """Test a drop-in by a restart under systemd, with the workload; afterwards the unit has its own settings again.
 
@@ -64,7 +65,7 @@ def validate(
     wellness = Wellness.of(unit, check) if unit.is_active() else Wellness(check=check)
     with on_trial(unit, text, announce) as trial:
         level_after = exposure(unit.machine, unit.name)
-        problem, under = _live(unit, workload, engine, announce, wellness)
+        problem, under = _live(unit, workload, engine, wellness, announce=announce, follow=follow)
         denials = denied_under(assignments, under, host, before)
         verdict = Verdict(problem, denials, trial.warnings, level_before, level_after, kept=keep, under=under)
         trial.keep = keep and verdict.fits
@@ -75,10 +76,12 @@ def _live(
     unit: Unit,
     workload: Workload | None,
     engine: Engine,
-    announce: Callable[[str], None],
     wellness: Wellness,
+    *,
+    announce: Callable[[str], None],
+    follow: Follow,
 ) -> tuple[str, Profile]:
-    recorded = record_unit(unit, workload=workload, engine=engine, announce=announce, wellness=wellness)
+    recorded = record_unit(unit, workload=workload, engine=engine, announce=announce, follow=follow, wellness=wellness)
     if recorded.lived.interrupted:
         raise KeyboardInterrupt
     error = recorded.error or recorded.lived.workload_error

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.behaviour import BEHAVIOURS, OK, Access, CapabilityUsed, Fact, FileKind, PathUse, Phase, SystemCall
-from policy.recording import Header, Loss, Recording, Workload
+from policy.recording import Ending, Header, Loss, Recording, Workload
 from policy.service_profile import DifferentUnits, Profile, ProfileError, dumps, loads, merge
 from policy.unit_settings import ExecLine, UnitSettings
 from tests.strategies import facts, profiles, raw_texts
@@ -53,6 +53,26 @@ def without_digest(text: str) -> str:
 
 def test_the_text_is_as_documented() -> None:
     assert without_digest(dumps(EXAMPLE)) == GOLDEN
+
+
+def test_a_recording_keeps_how_it_went() -> None:
+    starts, curve = ((0, Phase.START_UP), (1200, Phase.SERVING)), ((0, 0), (40, 17), (61_000, 3))
+    recording = Recording("01", ending=Ending.INTERRUPTED, phase_starts=starts, discovery=curve)
+    text = dumps(Profile(Header(UnitSettings("a.service"), frozenset({recording}))))
+    assert (
+        '"ending":"interrupted","phase_starts":[[0,"start-up"],[1200,"serving"]],'
+        '"discovery":[[0,0],[40,17],[61000,3]]}' in text
+    )
+    (read,) = loads(text, "a").header.recordings
+    assert (read, read.duration) == (recording, 61_000)
+
+
+def test_a_profile_from_before_there_was_a_curve_is_read() -> None:
+    end = json.loads(dumps(EXAMPLE).splitlines()[-1])
+    profile = loads(GOLDEN.replace("DIGEST", end["sha256"]), "old")
+    (recording,) = profile.header.recordings
+    assert (recording.discovery, recording.duration, recording.ending) == ((), 0, Ending.COMPLETE)
+    assert profile == EXAMPLE
 
 
 @given(profiles())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 
 import pytest
 
 from profiler.progress import Progress
+from profiler.status_line import Live
 
 
 class Terminal(io.StringIO):
@@ -108,3 +110,48 @@ def test_a_terminal_that_went_away_does_not_stop_the_work() -> None:
         with Progress(stream).step("recording") as step:
             step.detail("still going")
         stream.detach()
+
+
+def test_a_followed_step_is_redrawn_while_it_lasts(terminal: Terminal) -> None:
+    told = threading.Event()
+
+    def live() -> Live:
+        told.set()
+        return Live(("serving", "hostile \x1b[2J\n"), 0.5)
+
+    with Progress(terminal).step("recording") as step:
+        step.follow(live)
+        assert told.wait(10)
+        while "serving" not in terminal.getvalue():
+            told.wait(0.01)
+    assert "\x1b[2J" not in terminal.getvalue()
+    assert terminal.screen() == ["recording: done", ""]
+
+
+def test_a_log_gets_a_line_now_and_then(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("profiler.progress.LOG_EVERY", 0.01)
+    with Progress(log).step("recording") as step:
+        step.follow(lambda: Live(("serving", "3 facts")))
+        while "facts" not in log.getvalue():
+            threading.Event().wait(0.01)
+    assert "recording: 0 s, serving, 3 facts" in log.getvalue().splitlines()
+
+
+def test_what_is_followed_may_fail(terminal: Terminal) -> None:
+    def broken() -> Live:
+        raise RuntimeError
+
+    with Progress(terminal).step("recording") as step:
+        step.follow(broken)
+        assert step.live() == Live()
+
+
+def test_no_thread_stays_and_quiet_starts_none(terminal: Terminal) -> None:
+    progress = Progress(terminal)
+    with progress.step("recording"):
+        assert any(thread.name == "progress" for thread in threading.enumerate())
+    assert not any(thread.name == "progress" for thread in threading.enumerate())
+    progress.quiet = True
+    with progress.step("recording") as step:
+        step.follow(Live)
+        assert not any(thread.name == "progress" for thread in threading.enumerate())
