@@ -62,7 +62,7 @@ def test_the_status_lives_and_ctrl_c_keeps_the_recording(busy: str, session_twin
 
 def test_a_second_ctrl_c_gives_it_up_and_puts_the_service_back(busy: str, session_twin: Twin, tmp_path: Path) -> None:
     # A service that takes its time to stop leaves room for the second one.
-    stubborn = f"[Service]\n{LINES}ExecStop=/bin/sleep 20\n"
+    stubborn = f"[Service]\n{LINES}ExecStop=/bin/sleep 6\n"
     session_twin.path(f"/run/systemd/system/{NAME}").write_text(stubborn)
     session_twin.run(["systemctl", "daemon-reload"])
     profile = tmp_path / "a.profile"
@@ -77,8 +77,8 @@ def test_a_second_ctrl_c_gives_it_up_and_puts_the_service_back(busy: str, sessio
     assert not is_active(session_twin)
 
 
-@pytest.mark.parametrize("columns", [30, 60])
-def test_narrow_terminals_without_colour(busy: str, tmp_path: Path, columns: int) -> None:
+def test_a_narrow_terminal_without_colour(busy: str, tmp_path: Path) -> None:
+    columns = 30
     profile = tmp_path / "a.profile"
     command = unit_tailor(busy, "record", NAME, "--for", "2s", "-o", str(profile))
     with TerminalSession(command, columns=columns, environment={"NO_COLOR": "1"}) as session:
@@ -90,17 +90,12 @@ def test_narrow_terminals_without_colour(busy: str, tmp_path: Path, columns: int
     assert recording_in(profile).ending is Ending.COMPLETE
 
 
-def test_without_a_terminal_there_are_plain_lines_and_quiet_says_nothing(busy: str, tmp_path: Path) -> None:
+def test_without_a_terminal_there_are_plain_lines(busy: str, tmp_path: Path) -> None:
     command = unit_tailor(busy, "record", NAME, "--for", "1s", "-o", str(tmp_path / "a.profile"))
     log = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "\x1b" not in log.stderr
     assert "\r" not in log.stderr
     assert f"recording {NAME}: watching for 1 s" in log.stderr.splitlines()
-    command = unit_tailor(busy, "record", "-q", NAME, "--for", "1s", "-o", str(tmp_path / "b.profile"))
-    quiet = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (quiet.returncode, quiet.stdout) == (0, "")
-    assert "..." not in quiet.stderr
-    assert "watching" not in quiet.stderr
 
 
 def test_an_interrupted_command_is_kept_as_well(busy: str, tmp_path: Path) -> None:
