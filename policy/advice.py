@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from policy.behaviour import Access, CapabilityUsed, Fact, IpcUsed, PathPair, PathUse, SocketAddress, SystemCall
+from policy.behaviour import (
+    Access,
+    CapabilityUsed,
+    Fact,
+    IpcUsed,
+    PathPair,
+    PathUse,
+    SignalSent,
+    SocketAddress,
+    SystemCall,
+)
 from policy.decide import Decision
 from policy.directives.base import Evidence
 from policy.directives.capabilities import used
@@ -91,9 +101,8 @@ def _directories(evidence: Evidence) -> Iterator[Advice]:
     for fact in (*evidence.confined(PathUse), *evidence.confined(PathPair)):
         for path in _written(fact):
             for base, directive in _STATE_DIRECTORIES.items():
-                name = path.removeprefix(base + "/").split("/")[0]
-                below_own = is_below(path, f"{base}/{name}") and is_below(path, base)
-                if below_own and directive != "ConfigurationDirectory":
+                name, slash, _ = path[len(base) + 1 :].partition("/")
+                if slash and is_below(path, base) and directive != "ConfigurationDirectory":
                     written.setdefault((directive, name), []).append(fact)
     known = evidence.unit.writable_directories
     for (directive, name), facts in sorted(written.items(), key=lambda item: item[0]):
@@ -141,8 +150,8 @@ def _split_preparation(evidence: Evidence) -> Iterator[Advice]:
 
 
 def _root_directory(evidence: Evidence) -> Iterator[Advice]:
-    outside = [fact for fact in evidence.of(PathUse) if fact.outcome in HAPPENED and not _is_own(fact)]
-    if evidence.facts and evidence.of(PathUse) and not outside:
+    uses_others = any(fact.outcome in HAPPENED and not _is_own(fact) for fact in evidence.of(PathUse))
+    if evidence.of(PathUse) and not uses_others:
         yield Advice(
             "RootDirectory= or RootImage=",
             "it uses nothing of this system but its own directories and its libraries",
@@ -201,6 +210,25 @@ def _foreign_objects(evidence: Evidence) -> Iterator[Advice]:
         )
 
 
+PRIVATE_PIDS_SINCE = 257
+
+
+def _private_processes(evidence: Evidence) -> Iterator[Advice]:
+    unit = evidence.unit
+    sees_others = any(_path(fact).startswith(("/proc/other", "/proc/1/")) for fact in evidence.of(PathUse))
+    signals_others = any(
+        isinstance(fact.behaviour, SignalSent) and fact.behaviour.target == "other" for fact in evidence.of(SignalSent)
+    )
+    is_known = evidence.host.systemd_version >= PRIVATE_PIDS_SINCE and evidence.facts
+    if is_known and unit.type != "forking" and not unit.values("PIDFile") and not (sees_others or signals_others):
+        yield Advice(
+            "PrivatePIDs=yes",
+            "it met no process but its own ones",
+            "it would be process 1 of its own: signals that it does not handle do nothing, orphans are its to reap, and"
+            " ExecStartPre=, ExecReload= and ExecStop= do not see it",
+        )
+
+
 def _rings(evidence: Evidence) -> Iterator[Advice]:
     if evidence.uses_rings:
         answer = ":ENOSYS" if evidence.host.systemd_version < DEFAULT_IS_ENOSYS else ""
@@ -221,6 +249,7 @@ _RULES: tuple[Rule, ...] = (
     _root_directory,
     _mask,
     _foreign_objects,
+    _private_processes,
     _caches,
     _rings,
 )
@@ -246,6 +275,10 @@ def _some(facts: Iterable[Fact]) -> tuple[Fact, ...]:
 
 def _capability(fact: Fact) -> str:
     return fact.behaviour.capability if isinstance(fact.behaviour, CapabilityUsed) else ""
+
+
+def _path(fact: Fact) -> str:
+    return fact.behaviour.path if isinstance(fact.behaviour, PathUse) else ""
 
 
 def _access(fact: Fact) -> Access | None:

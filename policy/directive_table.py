@@ -50,7 +50,11 @@ def _section(name: str, kind: type[Directive]) -> Iterable[str]:
         yield f"Levels: {kind.levels}."
     if kind.needs:
         yield ""
-        yield f"Needs systemd built with {', '.join(kind.needs)}."
+        yield f"Needs systemd built with {', '.join(kind.needs)}{_libraries(kind)}."
+
+
+def _libraries(kind: type[Directive]) -> str:
+    return f", and {', '.join(kind.loads)} installed" if kind.loads else ""
 
 
 def _text(docstring: str) -> str:

@@ -134,8 +134,9 @@ def _exceptions(
     elements = directive.elements()
     concerned: dict[str, list[Fact]] = {element: [] for element in elements}
     for fact in facts if elements else ():
-        for element in set(directive.elements_for(fact)) & concerned.keys():
-            concerned[element].append(fact)
+        if isinstance(fact.behaviour, directive.about):
+            for element in set(directive.elements_for(fact)) & concerned.keys():
+                concerned[element].append(fact)
     return tuple(_kept(element, directive, chosen, concerned[element], evidence) for element in elements)
 
 

@@ -21,6 +21,7 @@ class HostFacts:
     syscall_sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     features: frozenset[str] = frozenset()
     security_modules: frozenset[str] | None = None  # /sys/kernel/security/lsm; None: not known
+    missing_libraries: frozenset[str] = frozenset()  # of those that systemd loads when it needs them: "libbpf"
     unprivileged_port_start: int = 1024  # /proc/sys/net/ipv4/ip_unprivileged_port_start
 
     def expand(self, names: frozenset[str]) -> frozenset[str]:

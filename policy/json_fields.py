@@ -56,7 +56,12 @@ def from_object(kind: type[Record], values: dict[str, object], **given: object) 
 
 def unknown_keys(kinds: tuple[type[Any], ...], values: dict[str, object]) -> int:
     """Count the keys that none of these dataclasses has."""
-    return len(values.keys() - {field.name for kind in kinds for field in _fields(kind)})
+    return len(values.keys() - _names(kinds))
+
+
+@functools.cache
+def _names(kinds: tuple[type[Any], ...]) -> frozenset[str]:
+    return frozenset(field.name for kind in kinds for field in _fields(kind))
 
 
 _known: dict[type[object], tuple[_Field, ...]] = {}

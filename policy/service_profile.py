@@ -133,7 +133,7 @@ def unite(facts: Iterable[Fact]) -> frozenset[Fact]:
     united: dict[Fact, Fact] = {}
     for fact in facts:
         other = united.setdefault(fact, fact)
-        if _evidence_order(fact) < _evidence_order(other):
+        if other is not fact and _evidence_order(fact) < _evidence_order(other):
             united[fact] = fact
     return frozenset(united.values())
 

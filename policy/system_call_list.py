@@ -191,10 +191,11 @@ def _missing_newcomers(allowed: frozenset[str], host: HostFacts) -> tuple[str, .
     return (f"~{' '.join(f'{name}:ENOSYS' for name in missing)}",) if missing else ()
 
 
-def intersection(first: SystemCallList, own: SystemCallList, host: HostFacts) -> SystemCallList:
+def intersection(first: SystemCallList, own: SystemCallList, host: HostFacts, default: str = KILLED) -> SystemCallList:
     """Return the list that lets through what both let through: ``first`` with what ``own`` denies taken out.
 
-    The answers that the unit's own list gives to single calls are kept.
+    The answers that the unit's own list gives to single calls are kept. ``default`` is the answer of the whole list, by
+    SystemCallErrorNumber=.
     """
     base, other = (own, first) if own.allow_list and not first.allow_list else (first, own)
     calls = known_calls(host) | {name for name, _ in first.entries | own.entries}
@@ -203,7 +204,8 @@ def intersection(first: SystemCallList, own: SystemCallList, host: HostFacts) ->
     answers = dict(other.entries)
     words = {name: answers.get(name, "") for name in lost if base.allows(name)}
     words |= {name: answer for name, answer in own.entries if answer and not base.allows(name)}
-    line = " ".join(_with_answer(name, answer, base, host) for name, answer in sorted(words.items()))
+    refused = "ENOSYS" if host.systemd_version >= DEFAULT_IS_ENOSYS else default
+    line = " ".join(_with_answer(name, answer, base, refused) for name, answer in sorted(words.items()))
     both = parse_system_call_list((*base.lines, f"~{line}"), host) if line else base
     return own if both == own or both is None else both
 
@@ -217,7 +219,8 @@ def _without_names(lines: Sequence[str], names: set[str]) -> list[str]:
     return [lines[0], *filter(None, shortened)]
 
 
-def _with_answer(name: str, answer: str, base: SystemCallList, host: HostFacts) -> str:
-    if not answer or (answer == "ENOSYS" and base.allow_list and host.systemd_version >= DEFAULT_IS_ENOSYS):
+def _with_answer(name: str, answer: str, base: SystemCallList, refused: str) -> str:
+    """Return the word for a call with an answer of its own; libseccomp refuses the answer of a whole allow-list."""
+    if not answer or (answer == refused and base.allow_list):
         return name
     return f"{name}:{'kill' if answer == KILLED else answer}"

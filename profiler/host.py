@@ -15,6 +15,7 @@ from profiler.machine import Machine
 PORT_START = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 SECURITY_MODULES = "/sys/kernel/security/lsm"
 DEFAULT_PORT_START = 1024
+LOADED_AT_RUN_TIME = frozenset({"libbpf"})
 
 # As uname(2) says it, and as systemd does: src/basic/architecture.c of systemd 252.
 _ARCHITECTURES = {
@@ -55,6 +56,7 @@ def read_host_facts(machine: Machine) -> HostFacts:
         syscall_sets={} if "-SECCOMP" in features else read_syscall_sets(machine),
         features=features,
         security_modules=parse_security_modules(machine.run(["cat", SECURITY_MODULES], check=False).stdout),
+        missing_libraries=parse_missing_libraries(machine.run(["ldconfig", "-p"], check=False).stdout),
         unprivileged_port_start=_port_start(machine),
     )
 
@@ -124,6 +126,16 @@ def parse_syscall_sets(said: str) -> dict[str, frozenset[str]]:
 def parse_security_modules(said: str) -> frozenset[str] | None:
     """Return the kernel's security modules from ``/sys/kernel/security/lsm``: ``yama,bpf``; None if unknown."""
     return frozenset(said.strip().split(",")) if said.strip() else None
+
+
+def parse_missing_libraries(said: str) -> frozenset[str]:
+    """Return which libraries that systemd loads with dlopen(3) are not in the list of ``ldconfig -p``.
+
+    systemd looks for libbpf.so.1, and for libbpf.so.0 besides or, before 251, only (``bpf-dlopen.c``). Where there is
+    no list, nothing is known to be missing.
+    """
+    names = set(re.findall(r"^\s+(\S+)\.so\.[01] ", said, re.MULTILINE))
+    return LOADED_AT_RUN_TIME - names if names else frozenset()
 
 
 def parse_port_start(said: str) -> int:

@@ -56,7 +56,14 @@ class Evidence:
 
     def confined(self, kind: type[Behaviour]) -> tuple[Fact, ...]:
         """Return the facts of this type from Exec lines that run in the sandbox: those without the ``+`` prefix."""
-        return tuple(fact for fact in self.of(kind) if not fact.exec_line.startswith("+"))
+        return self._confined_by_type.get(kind, ())
+
+    @cached_property
+    def _confined_by_type(self) -> Mapping[type[Behaviour], tuple[Fact, ...]]:
+        return {
+            kind: tuple(fact for fact in facts if not fact.exec_line.startswith("+"))
+            for kind, facts in self.by_type.items()
+        }
 
     @cached_property
     def uses_rings(self) -> bool:
@@ -84,6 +91,8 @@ class Directive(ABC):
     """The behaviours that an element of a list can matter to."""
     needs: ClassVar[tuple[str, ...]] = ()
     """The build options without which systemd accepts the directive and does nothing: ``BPF_FRAMEWORK``."""
+    loads: ClassVar[tuple[str, ...]] = ()
+    """The libraries that systemd loads at run time for it, and without which it does nothing: ``libbpf``."""
     levels: ClassVar[str] = ""
     """How the levels of tightness differ, in words; empty if they do not."""
     exception_of: ClassVar[tuple[str, ...]] = ()
@@ -128,7 +137,10 @@ class Directive(ABC):
         if min(cls.since.values()) > host.systemd_version:
             return f"systemd {host.systemd_version} does not know it"
         missing = [option for option in cls.needs if f"-{option}" in host.features]
-        return f"systemd was built without {' '.join(missing)}" if missing else ""
+        if missing:
+            return f"systemd was built without {' '.join(missing)}"
+        absent = [library for library in cls.loads if library in host.missing_libraries]
+        return f"{' '.join(absent)}, which systemd loads for it, is not installed" if absent else ""
 
     @abstractmethod
     def contribute(self, sandbox: Sandbox) -> None:

@@ -52,6 +52,7 @@ class RestrictFileSystems(Directive):
     levels: ClassVar = "not at compatible"
     summary: ClassVar = "no files on file systems of these types"
     needs: ClassVar = ("BPF_FRAMEWORK",)
+    loads: ClassVar = ("libbpf",)
     about: ClassVar = (PathUse,)
     denied_examples: ClassVar = {
         "~@privileged-api": Fact(PathUse("/sys/kernel/debug/gpio", Access.READ, FileKind.REGULAR)),

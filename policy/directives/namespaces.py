@@ -177,16 +177,19 @@ class PrivateUsers(Choice):
     """Puts the service into a user namespace, outside of which its capabilities count for nothing.
 
     Facts are all uses of capabilities, changes of user or group, and signals to other users. Owners of files that are
-    not mapped look like ``nobody``; a program that compares owners for itself cannot be judged.
+    not mapped look like ``nobody``; a program that compares owners for itself cannot be judged. ``managed`` takes user
+    numbers that systemd-nsresourced gives out, under which the service owns none of its files: it is read, taken for as
+    strict as ``yes``, and never proposed.
     """
 
-    since: ClassVar = {"yes": 232, "identity": 257, "full": 258}
-    order: ClassVar = ("no", "full", "identity", "yes")
+    since: ClassVar = {"yes": 232, "identity": 257, "full": 258, "managed": 260}
+    order: ClassVar = ("no", "full", "identity", "managed", "yes")
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     levels: ClassVar = "strict also tries full and identity"
     summary: ClassVar = "capabilities that end at its own user namespace"
     denied_examples: ClassVar = {
-        value: Fact(CapabilityUsed("CAP_NET_BIND_SERVICE", "bind to port 80")) for value in ("yes", "identity", "full")
+        value: Fact(CapabilityUsed("CAP_NET_BIND_SERVICE", "bind to port 80"))
+        for value in ("yes", "managed", "identity", "full")
     }
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import ClassVar, Self
 
 from policy.behaviour import Fact, SocketAddress
@@ -12,7 +12,7 @@ from policy.directives.base import Directive, Evidence
 from policy.directives.network import INTERNET, met_addresses, used_families
 from policy.host_facts import HostFacts
 from policy.level import Level
-from policy.sandbox.addresses import Network, is_loopback, parse_networks
+from policy.sandbox.addresses import Network, is_loopback, parse_address, parse_networks
 from policy.sandbox.network import BindRule
 from policy.sandbox.sandbox import Sandbox
 
@@ -65,13 +65,16 @@ class _AddressList(Directive, abstract=True):
 
 @dataclass(frozen=True)
 class IPAddressDeny(_AddressList):
-    """Drops packets to and from addresses. Only ``any`` is proposed: peers of a server cannot be enumerated.
+    """Drops packets to and from addresses. Only ``any`` is proposed; who else a service may meet does not show in its
+    recording, so beyond the loopback addresses peers are listed at the level strict only (IPAddressAllow=).
 
     Facts are the addresses that sockets met. What parent slices deny, and whether systemd may use bpf(2) on the
     target, is not known to the model.
     """
 
-    levels: ClassVar = "compatible proposes it to services without the Internet families only"
+    levels: ClassVar = (
+        "compatible proposes it to services without the Internet families only; strict to all whose peers can be listed"
+    )
     summary: ClassVar = "no packets to or from these addresses"
     denied_examples: ClassVar = {"any": Fact(SocketAddress("send", "AF_INET", "SOCK_DGRAM", "192.0.2.1", 53))}
 
@@ -79,7 +82,8 @@ class IPAddressDeny(_AddressList):
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
         """Propose ``any`` for a service without the Internet families, and for one that met loopback addresses only."""
         reaches = {"none"} if evidence.level is Level.COMPATIBLE else {"none", "loopback"}
-        is_free = reached_addresses(evidence) in reaches and not cls.has_own_lists(evidence)
+        reached = reached_addresses(evidence)
+        is_free = (reached in reaches or bool(peers(evidence))) and not cls.has_own_lists(evidence)
         return [cls(("any",))] if is_free else ()
 
     def contribute(self, sandbox: Sandbox) -> None:
@@ -103,9 +107,13 @@ class IPAddressAllow(_AddressList):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose ``localhost`` beside IPAddressDeny=any for a service that met loopback addresses only."""
-        is_needed = reached_addresses(evidence) == "loopback" and not cls.has_own_lists(evidence)
-        return [cls(("localhost",))] if is_needed else ()
+        """Propose ``localhost`` beside IPAddressDeny=any for a service that met loopback addresses only; at the level
+        strict the recorded peers."""
+        if cls.has_own_lists(evidence):
+            return ()
+        if reached_addresses(evidence) == "loopback":
+            return [cls(("localhost",))]
+        return [cls(peers(evidence))] if peers(evidence) else ()
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Allow the networks."""
@@ -125,11 +133,35 @@ def reached_addresses(evidence: Evidence) -> str:
     return "loopback" if all(map(is_loopback, addresses)) else "further"
 
 
+MOST_PEERS = 50
+"""With more networks than this, peers are not listed: each packet is held against the list."""
+
+
+def peers(evidence: Evidence) -> tuple[str, ...]:
+    """Return the networks that a service met at the level strict, the loopback ones as ``localhost``; none if they
+    cannot be listed."""
+    if evidence.level is not Level.STRICT or reached_addresses(evidence) != "further":
+        return ()
+    met = {one.address for one in met_addresses(evidence) if one.family in INTERNET and one.operation != "bind"}
+    addresses = {parse_address(text) for text in met if not is_loopback(text)}
+    if not addresses or None in addresses:
+        return ()
+    fourth = [IPv4Network(address) for address in addresses if isinstance(address, IPv4Address)]
+    sixth = [IPv6Network(address) for address in addresses if isinstance(address, IPv6Address)]
+    networks: list[Network] = [*collapse_addresses(fourth), *collapse_addresses(sixth)]
+    return ("localhost", *map(_word, networks)) if len(networks) <= MOST_PEERS else ()
+
+
+def _word(network: Network) -> str:
+    return str(network.network_address if network.num_addresses == 1 else network)
+
+
 @dataclass(frozen=True)
 class _BindList(Directive, abstract=True):
     # What SocketBindAllow= and SocketBindDeny= have in common: rules about bind(2).
 
     needs: ClassVar = ("BPF_FRAMEWORK",)
+    loads: ClassVar = ("libbpf",)
 
     since: ClassVar = {"": 249}
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
@@ -275,6 +307,7 @@ class RestrictNetworkInterfaces(Directive):
 
     since: ClassVar = {"": 250}
     needs: ClassVar = ("BPF_FRAMEWORK",)
+    loads: ClassVar = ("libbpf",)
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
     levels: ClassVar = "strict only: lo"
     summary: ClassVar = "packets on these network interfaces only"

@@ -25,6 +25,8 @@ from policy.settings import build_sandbox, parse_settings
 _SYSTEM = ("/usr", "/boot", "/efi")
 _SPLIT_SYSTEM = ("/lib", "/lib64", "/bin", "/sbin")
 RUN = "/run"
+OF_THE_SYSTEM = ("/run/credentials", "/run/dbus", "/run/systemd", "/run/udev")
+"""Directories in /run whose files decide what systemd, udev and the message bus do (file-hierarchy(7))."""
 
 _KERNEL_TREES = ("/proc", "/sys", "/dev")
 
@@ -215,8 +217,9 @@ class ReadOnlyPaths(PathListDirective):
     """Makes the listed paths read-only.
 
     Facts: write-like uses below them. Only /run is proposed: ProtectSystem=strict leaves it writable as soon as another
-    directive implies MountAPIVFS=, even where it was read-only in the unit's own settings. Not at the level compatible,
-    unless the unit's own settings have it so.
+    directive implies MountAPIVFS=, even where it was read-only in the unit's own settings. For a service that makes
+    names in /run itself it is what systemd and its like keep there: units, for instance, that would be run by root. Not
+    at the level compatible, unless the unit's own settings have it so.
     """
 
     since: ClassVar = {"": 231}
@@ -229,11 +232,21 @@ class ReadOnlyPaths(PathListDirective):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose /run."""
+        """Propose /run, then the directories in it that belong to the system and that nothing was written in."""
         own = build_sandbox(parse_settings(evidence.unit.assignments, evidence.host), evidence.host, evidence.unit)
         is_wanted = own.mounts.read_only(RUN) or evidence.level is not Level.COMPATIBLE
         unseen = not evidence.start_up_observed or evidence.uses_rings
-        return [cls.of([(RUN, False)])] if is_wanted and not unseen else []
+        if not is_wanted or unseen:
+            return []
+        written = {path for fact in evidence.of(PathUse) for path in _written_below_run(fact)}
+        spared = [path for path in OF_THE_SYSTEM if not any(is_below(one, path) or one == path for one in written)]
+        return [cls.of([(RUN, False)]), cls.of([(path, True) for path in spared])]
+
+
+def _written_below_run(fact: Fact) -> tuple[str, ...]:
+    use = fact.behaviour
+    is_one = isinstance(use, PathUse) and use.access in WRITING and is_below(use.path, RUN)
+    return (use.path,) if is_one and isinstance(use, PathUse) else ()
 
 
 @dataclass(frozen=True)

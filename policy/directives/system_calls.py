@@ -14,6 +14,7 @@ from policy.level import Level
 from policy.sandbox.denial import KILLED
 from policy.sandbox.sandbox import Sandbox
 from policy.system_call_list import (
+    DEFAULT_IS_ENOSYS,
     SystemCallList,
     deny_list_form,
     error_name,
@@ -61,6 +62,8 @@ class SystemCallFilter(Directive):
 
     calls: SystemCallList | None = None
     host: HostFacts | None = field(default=None, compare=False, repr=False)
+    error_number: str = field(default=KILLED, compare=False)
+    """What the unit's SystemCallErrorNumber= says: no single call of an allow-list may be given the same answer."""
 
     @classmethod
     def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
@@ -77,16 +80,23 @@ class SystemCallFilter(Directive):
         native_only = _architectures(evidence) <= {host.architecture}
         needed = needed_calls(_recorded(evidence), host, native_only=native_only)
         forms = (exact_form, group_form, whole_group_form, deny_list_form)[_FIRST_FORM[evidence.level] :]
-        return [cls(parse_system_call_list(form(needed, host), host), host) for form in forms]
+        answer = SystemCallErrorNumber.parse(evidence.unit.values("SystemCallErrorNumber"), host).value
+        written = [[line for line in form(needed, host) if f":{answer}" not in line] for form in forms]
+        return [cls(parse_system_call_list(lines, host), host, answer) for lines in written]
 
     def contribute(self, sandbox: Sandbox) -> None:
         """Load the filter; what it answers is decided by SystemCallErrorNumber= unless an entry says otherwise."""
         calls = self.calls
         if calls is None:
             return
-        knows_unknown = sandbox.host.systemd_version >= 255
+        knows_unknown = sandbox.host.systemd_version >= DEFAULT_IS_ENOSYS
         known = known_calls(sandbox.host) if knows_unknown else frozenset()
         filters = sandbox.filters
+        if calls.allow_list:
+            filters.default_answer = "ENOSYS" if knows_unknown else ""
+            for name, answer in sorted(calls.entries):
+                if answer:
+                    filters.single_answers[answer] = f"SystemCallFilter={calls.line_for(name, sandbox.host)}"
 
         def rule(fact: Fact) -> str:
             if not isinstance(fact.behaviour, SystemCall):
@@ -108,7 +118,8 @@ class SystemCallFilter(Directive):
         if own.calls is None or self.calls is None:
             return own if self.calls is None else self
         host = self.host or own.host
-        return type(self)(intersection(self.calls, own.calls, host) if host else own.calls, host)
+        both = intersection(self.calls, own.calls, host, self.error_number) if host else own.calls
+        return type(self)(both, host, self.error_number)
 
     def at_least_as_strict_as(self, other: Self) -> bool:
         """Whether each call that the target knows gets through only if it does by the other filter too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -15,6 +16,7 @@ NETWORKS_BY_WORD: dict[str, tuple[Network, ...]] = {
 """The words of IPAddressAllow= (``config_parse_in_addr_prefixes`` in systemd's ``bpf-firewall.c`` and its like)."""
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address, an IPv4 address for one that is mapped into IPv6; ``None`` for what is none."""
     try:

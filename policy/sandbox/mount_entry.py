@@ -7,10 +7,10 @@ Source: ``src/core/namespace.c`` of systemd 245 to 262: ``mount_path_compare``, 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
 
 
 class Mode(IntEnum):
@@ -91,6 +91,7 @@ class MountEntry:
         return self.mode in HIDING
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def parent_of(path: str) -> str:
     """Return the directory of an absolute path; that of ``/`` is ``/``."""
     return path.rpartition("/")[0] or "/"
@@ -98,7 +99,9 @@ def parent_of(path: str) -> str:
 
 def is_below(path: str, ancestor: str) -> bool:
     """Whether a path is strictly below another one."""
-    return path != ancestor and (ancestor == "/" or path.startswith(ancestor + "/"))
+    if not path.startswith(ancestor):
+        return False
+    return path != ancestor and (ancestor == "/" or path[len(ancestor)] == "/")
 
 
 def without_aliases(path: str) -> str:
@@ -121,7 +124,7 @@ class Remaining:
     failure: MountEntry | None
     merged: Mapping[str, MountEntry]
 
-    @cached_property
+    @functools.cached_property
     def closed_tops(self) -> tuple[MountEntry, ...]:
         """Every tmpfs whose top directory only root can walk through."""
         return tuple(one for one in self.mounts.values() if one.mode is Mode.TEMPORARY and not one.permissions & 1)

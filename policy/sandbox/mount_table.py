@@ -137,7 +137,8 @@ class MountTable:
         return found
 
     def _nearest(self, path: str) -> MountEntry:
-        self._settle()
+        if self._settled is None:
+            self._settle()
         place = path
         while (found := self._decides.get(place)) is None:
             place = parent_of(place)
@@ -164,7 +165,8 @@ class MountTable:
 
     def _is_untouched(self, use: PathUse) -> bool:
         """Whether no mount can matter to this use, as for most of them: asked first because it is quick."""
-        if use.through or use.path.startswith("/proc") or use.path in self.mounts or self._settle().closed_tops:
+        settled = self._settled or self._settle()
+        if use.through or use.path in settled.mounts or use.path.startswith("/proc") or settled.closed_tops:
             return False
         entry = self._nearest(parent_of(use.path))
         if entry.mode in HIDING or entry.no_execute or entry.mode is Mode.NO_EXECUTE:

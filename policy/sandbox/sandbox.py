@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from policy.behaviour import (
     BEHAVIOURS,
@@ -44,6 +45,8 @@ _SUBJECTS: Mapping[str, tuple[type[Behaviour], ...]] = {
 
 _ASKED = {kind: tuple(name for name, subjects in _SUBJECTS.items() if kind in subjects) for kind in BEHAVIOURS}
 
+_NO_START = "the unit does not start (228/SECCOMP): the answer is the one of the whole list anyway"
+
 
 @dataclass
 class Sandbox:
@@ -73,11 +76,17 @@ class Sandbox:
         """
         if fact.exec_line.startswith("+"):
             return self.mounts.judge_privileged(fact)
-        for name in _ASKED[type(fact.behaviour)]:
-            denial: Denial | None = getattr(self, name).judge(fact)
+        if self.filters.single_answers and self.filters.failure is not None:
+            return Denial(fact, *self.filters.failure, "EACCES", _NO_START)
+        for ask in self._asked[type(fact.behaviour)]:
+            denial = ask(fact)
             if denial is not None:
                 return denial
         return None
+
+    @cached_property
+    def _asked(self) -> Mapping[type[Behaviour], tuple[Callable[[Fact], Denial | None], ...]]:
+        return {kind: tuple(getattr(self, name).judge for name in names) for kind, names in _ASKED.items()}
 
     def _filter_that_implies_no_new_privileges(self) -> tuple[str, str] | None:
         """Return the filter for whose sake systemd sets no_new_privs on a service with User=, if there is one.

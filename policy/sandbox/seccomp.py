@@ -59,6 +59,20 @@ class SystemCallFilters:
 
     filters: list[Filter] = field(default_factory=list)
     error_number: str = KILLED
+    default_answer: str = ""
+    """The answer of an allow-list to calls that systemd does not know, if that is an answer of its own (from 255)."""
+    single_answers: dict[str, str] = field(default_factory=dict)
+    """The answers that an allow-list gives to single calls, each with the line that says so."""
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """The directive and line at which the set-up of the unit fails (status 228/SECCOMP), if there is one.
+
+        libseccomp refuses a rule whose answer is the filter's default one (``seccomp_rule_add`` gives EACCES): an
+        allow-list cannot give it to a single call by name (measured with 252, 257 and 262).
+        """
+        line = self.single_answers.get(self.default_answer or self.error_number)
+        return None if line is None else ("SystemCallFilter", line)
 
     def add(self, directive: str, setting: str, rule: Rule, line: Callable[[Fact], str] | None = None) -> None:
         """Load one more filter. ``line`` names the setting to blame for a fact where there are several."""

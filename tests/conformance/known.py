@@ -171,18 +171,6 @@ RULES = (
 )
 
 
-NOT_STARTED = {
-    "~clone3:ENOSYS memfd_create:EACCES": "from 255 the default answer of an allow-list is ENOSYS already, "
-    "and libseccomp refuses a rule that says the same: nothing that policy writes has such a rule",
-}
-"""Settings under which a unit rightly does not start, by a part of them, with the reason."""
-
-
-def reason_not_to_start(label: str) -> str:
-    """Return why a unit does not start with these settings, empty if it should."""
-    return next((reason for part, reason in NOT_STARTED.items() if part in label), "")
-
-
 def explanation(pair: Pair) -> str:
     """Return why the model says something else than what happened, empty if that is not known."""
     return next((rule.reason for rule in RULES if rule.applies(pair)), "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from policy.directives.base import all_directives
 from tests.conformance import call_probes, privilege_probes
-from tests.conformance.cases import CANNOT_START
+from tests.conformance.cases import CANNOT_START, NEEDS_MORE
 from tests.conformance.comparison import Pair, Verdict
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ def _gaps(found: Document) -> Iterator[str]:
     yield from (f"- {name}: {why}" for name, why in call_probes.NOT_CALLED.items())
     yield "\nFilters under which no program can be started:\n"
     yield from (f"- `SystemCallFilter={value}`: {why}" for value, why in CANNOT_START.items())
+    yield "\nValues that a small system has not got what they need for:\n"
+    yield from (f"- `{name}={value}`: {why}" for (name, value), why in NEEDS_MORE.items())
     for version, summary in found.items():
         yield f"\n### systemd {version}\n\nProbes that show nothing on this machine:\n"
         yield from (f"- {name}: {why}" for name, why in summary["not falsifiable"].items())

@@ -29,8 +29,8 @@ SEED = 20240101
 class Findings:
     """Everything about one version: the pairs, the directives that were tried, and what could not be.
 
-    ``not_started`` has the settings under which the unit failed, by directive and settings; ``gaps`` the probes that
-    show nothing on this machine; both with the reason. ``failures`` counts units that should have started.
+    ``not_started`` has the settings under which the unit should have started and did not, by directive and settings,
+    ``failures`` their number; ``gaps`` the probes that show nothing on this machine, with the reason.
     """
 
     version: int
@@ -53,9 +53,8 @@ def try_cases(laboratory: Laboratory, cases: Iterable[Case], progress: bool = Fa
             run = laboratory.run(case.settings, user, probes)
             pairs = list(_compared(laboratory, case, user, baseline[user], run))
             if not pairs:
-                reason = known.reason_not_to_start(case.label)
-                findings.failures += not reason
-                findings.not_started[case.directive, case.label] = f"{reason or 'UNEXPECTED'}: {run.failure}"
+                findings.failures += 1
+                findings.not_started[case.directive, case.label] = f"UNEXPECTED: {run.failure}"
                 print(f"{findings.version} {case.label} did not start: {run.failure}", flush=True)
             findings.pairs += pairs
             if progress:
@@ -102,7 +101,8 @@ def _compared(laboratory: Laboratory, case: Case, user: int, baseline: Run, run:
     """Yield the pairs of one unit; none if it failed for a reason that the model does not know."""
     unit = UnitSettings(run.unit, user=TESTER_NAME if user else "", assignments=case.settings)
     sandbox = build_sandbox(parse_settings(case.settings, laboratory.host), laboratory.host, unit)
-    if run.failure and sandbox.mounts.failure is None:
+    is_refused = sandbox.mounts.failure is not None or sandbox.filters.failure is not None
+    if run.failure and not is_refused:
         return
     for probe in run.probes:
         before = baseline.results[probe.name]
@@ -110,7 +110,7 @@ def _compared(laboratory: Laboratory, case: Case, user: int, baseline: Run, run:
             continue
         after = run.results.get(probe.name, MISSING)
         denial = predict(sandbox, probe, before, user)
-        if sandbox.mounts.failure is not None:
+        if is_refused:
             agreed = bool(run.failure)
         else:
             agreed = came_true(probe, denial, before, after, left_trace=probe.name in run.traces)

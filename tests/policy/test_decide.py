@@ -21,7 +21,7 @@ from policy.service_profile import Profile
 from policy.settings import Assignment, build_sandbox, parse_settings
 from policy.shipped_host_facts import for_version
 from policy.unit_settings import UnitSettings
-from tests.policy.services import HOST, UNITS, data_store, pool, profile, web_server
+from tests.policy.services import HOST, UNITS, calls, data_store, pool, profile, web_server
 
 VERSIONS = (245, 247, 250, 252, 255, 257, 262)
 
@@ -225,3 +225,30 @@ def text(recorded: Profile) -> str:
             for value in values
         )
     ).render()
+
+
+@pytest.mark.parametrize("answer", ["EPERM", "ENOSYS", "kill"])
+@pytest.mark.parametrize("version", [245, 252, 254, 255, 262])
+def test_no_rule_is_written_that_keeps_the_unit_from_starting(version: int, answer: str) -> None:
+    own = (("SystemCallFilter", f"~@obsolete chown:{answer} fchown:EACCES"), ("SystemCallErrorNumber", answer))
+    recorded = profile(calls(("read", "write")), UnitSettings("a.service", assignments=own))
+    host = for_version(version)
+    settings = [(name, value) for name, values, _ in drop_in_settings(decide(recorded, host)) for value in values]
+    sandbox = build_sandbox(parse_settings([*own, *settings], host), host, recorded.header.unit)
+    assert "SystemCallFilter" in {name for name, _ in settings}
+    assert sandbox.filters.failure is None
+    assert sandbox.judge(Fact(SystemCall("chown"))) is not None
+
+
+def test_a_rule_that_says_what_the_whole_list_says_keeps_the_unit_from_starting() -> None:
+    lines = [("SystemCallFilter", "@system-service"), ("SystemCallFilter", "~uname:EPERM")]
+    lines.append(("SystemCallErrorNumber", "EPERM"))
+    facts = profile(calls(("read",)))
+    blocked = replay(facts, lines, for_version(254)).blocked
+    assert [(denial.setting, "228/SECCOMP" in denial.note) for denial in blocked] == [
+        ("SystemCallFilter=~uname:EPERM", True)
+    ]
+    assert not replay(facts, lines, for_version(255)).blocked
+    lines[1] = ("SystemCallFilter", "~uname:ENOSYS")
+    assert not replay(facts, lines, for_version(254)).blocked
+    assert replay(facts, lines, for_version(255)).blocked

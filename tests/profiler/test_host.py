@@ -12,6 +12,7 @@ from profiler.host import (
     parse_architecture,
     parse_features,
     parse_kernel,
+    parse_missing_libraries,
     parse_port_start,
     parse_syscall_sets,
     parse_version,
@@ -103,3 +104,18 @@ def test_reads_this_machine() -> None:
     assert not any(name.startswith("@") for members in facts.syscall_sets.values() for name in members)
     assert "+SECCOMP" in facts.features
     assert 0 <= facts.unprivileged_port_start <= 65535
+
+
+LIBRARIES = """\
+2 libs found in cache `/etc/ld.so.cache'
+\tlibc.so.6 (libc6,x86-64, OS ABI: Linux 3.2.0) => /lib/x86_64-linux-gnu/libc.so.6
+\tlibz.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libz.so.1
+"""
+
+
+def test_a_library_that_systemd_would_load_is_missed() -> None:
+    found = "\tlibbpf.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libbpf.so.1\n"
+    assert parse_missing_libraries(LIBRARIES) == {"libbpf"}
+    assert parse_missing_libraries(LIBRARIES + found) == set()
+    assert parse_missing_libraries(LIBRARIES + found.replace("so.1", "so.0")) == set()
+    assert parse_missing_libraries("") == set(), "no ldconfig, no list: nothing is known to be missing"

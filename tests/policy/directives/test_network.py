@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from policy.behaviour import Access, Fact, SocketAddress, SocketOpened, SystemCall
-from policy.directives.base import Evidence
+from policy.directives.base import Evidence, all_directives
 from policy.directives.network import PrivateNetwork, RestrictAddressFamilies
 from policy.directives.network_control import IPAddressAllow, IPAddressDeny, reached_addresses
 from policy.host_facts import HostFacts
+from policy.level import Level
 from policy.settings import build_sandbox, parse_settings
 from policy.shipped_host_facts import for_version
 from policy.unit_settings import UnitSettings
@@ -143,3 +146,24 @@ def test_rules_about_bind_are_not_in_force_without_the_framework() -> None:
     host = HostFacts(262, features=frozenset({"-BPF_FRAMEWORK"}))
     sandbox = build_sandbox(parse_settings([("SocketBindDeny", "any")], host), host, UnitSettings())
     assert sandbox.judge(met("0.0.0.0", "bind")) is None
+
+
+@pytest.mark.parametrize("name", ["SocketBindDeny", "RestrictNetworkInterfaces", "RestrictFileSystems"])
+def test_a_framework_without_its_library_is_none(name: str) -> None:
+    host = HostFacts(262, features=frozenset({"+BPF_FRAMEWORK"}))
+    kind = all_directives()[name]
+    assert kind.unenforced(host) == ""
+    assert "libbpf" in kind.unenforced(replace(host, missing_libraries=frozenset({"libbpf"})))
+
+
+def test_the_level_strict_lists_the_peers_that_were_met() -> None:
+    facts = [met("192.0.2.4"), met("192.0.2.5"), met("2001:db8::1"), met("127.0.0.1"), met("0.0.0.0", "bind", port=80)]
+    facts.append(Fact(SocketOpened("AF_INET", "SOCK_STREAM")))
+    strict = Evidence(frozenset(facts), HOST, UnitSettings(), level=Level.STRICT)
+    assert list(IPAddressAllow.candidates(strict)) == [
+        IPAddressAllow(("localhost", "192.0.2.4/31", "2001:db8::1")),
+    ]
+    assert list(IPAddressDeny.candidates(strict)) == [IPAddressDeny(("any",))]
+    assert not list(IPAddressDeny.candidates(replace(strict, level=Level.STANDARD)))
+    many = frozenset(met(f"198.51.{number}.1") for number in range(60))
+    assert not list(IPAddressDeny.candidates(replace(strict, facts=strict.facts | many)))
