@@ -35,7 +35,8 @@ demo: setup
 	@tools/demo.sh
 
 test: setup
-	timeout --foreground --signal=INT --kill-after=60s 45m $(PYTHON) -m pytest --durations=10 -m "not long" $(TESTS)
+	timeout --foreground --signal=INT --kill-after=60s 45m \
+		$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=10 -m "not long" $(TESTS)
 
 test-long: setup
 	$(PYTHON) -m pytest --durations=10 -m long $(TESTS)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.requirements import REQUIRE_ALL
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# No test is timed: a busy machine makes nothing wrong.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 pytest_plugins = ["tests.twin_fixtures"] if (REPOSITORY / "tests" / "twin_fixtures.py").is_file() else []
 

@@ -28,6 +28,7 @@ ForwardToSyslog=no
 """
 
 FIRST_PROGRAM = """\
+renice 0 $$ >/dev/null 2>&1
 umount --recursive --lazy /sys
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
@@ -42,8 +43,9 @@ exit 127
 """
 """What runs before systemd as PID 1.
 
-nspawn shows a part of /sys only, where services count on all of it. And nspawn's own PR_SET_PDEATHSIG does not reach
-systemd (measured with 252): without setpriv a twin would outlive an nspawn that is killed.
+A machine's PID 1 has the nice value 0: from another, services would need CAP_SYS_NICE to go back to it. nspawn shows a
+part of /sys only, where services count on all of it. And nspawn's own PR_SET_PDEATHSIG does not reach systemd (measured
+with 252): without setpriv a twin would outlive an nspawn that is killed.
 """
 
 MASKED = (

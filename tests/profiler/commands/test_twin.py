@@ -69,6 +69,14 @@ def test_up_without_a_name_prints_one() -> None:
     assert unit_tailor("twin", "exec", done.stdout.strip(), "--", "true").returncode == 0
 
 
+def test_who_boots_it_does_not_show_in_priorities() -> None:
+    require_twin()
+    name = state.random_name("test")
+    done = subprocess.run(["nice", "-n", "5", COMMAND, "-q", "twin", "up", name], timeout=120, check=False)
+    assert done.returncode == 0
+    assert unit_tailor("twin", "exec", name, "--", "ps", "-o", "ni=", "-p", "1").stdout.strip() == "0"
+
+
 @pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", -signal.SIGTERM)])
 def test_the_exit_status_is_the_commands(up: str, script: str, status: int) -> None:
     assert unit_tailor("twin", "exec", up, "--", "sh", "-c", script).returncode == status
