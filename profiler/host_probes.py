@@ -190,9 +190,10 @@ def find_ebpf() -> Finding:
     answer = ebpf_availability.availability()
     if not answer.available:
         return Finding("eBPF recorder", False, answer.reason, answer.remedy, Purpose.EXTRA)
-    return Finding(
-        "eBPF recorder", True, "the kernel takes its programs, and shows its capability checks", purpose=Purpose.EXTRA
+    seen = (
+        f"the kernel takes its programs; {answer.lost}" if answer.lost else "the kernel takes its programs, all of them"
     )
+    return Finding("eBPF recorder", True, seen, purpose=Purpose.EXTRA)
 
 
 def find_bcc() -> Finding:

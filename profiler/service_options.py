@@ -10,6 +10,8 @@ import click
 
 from profiler.engines.choice import Engine
 from profiler.errors import UsageError
+from profiler.recorders.ebpf.loading import Loader
+from profiler.recorders.ebpf.loading import wanted as loader_wanted
 from profiler.unit.workload import Workload
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -74,7 +76,15 @@ def duration_option(command: Command) -> Command:
 
 
 def engine_option(command: Command) -> Command:
-    """Add ``--engine``, handed to the command as ``engine: Engine``."""
+    """Add ``--engine``, handed to the command as ``engine: Engine``, and ``--ebpf-loader``, which then holds."""
+    command = click.option(
+        "--ebpf-loader",
+        type=click.Choice([loader.value for loader in Loader]),
+        default=Loader.AUTO.value,
+        expose_value=False,
+        callback=lambda _context, _option, value: loader_wanted.set(Loader(value)) and None,
+        help="What brings eBPF programs into the kernel: libbpf (compiled already), bcc (compiles here), auto.",
+    )(command)
     return click.option(
         "--engine",
         type=click.Choice([engine.value for engine in Engine]),

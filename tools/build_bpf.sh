@@ -7,7 +7,7 @@ machine=$(uname -m)
 output=${1:-recorder.x86_64.bpf.o.xz}
 object=$(mktemp)
 trap 'rm -f "$object"' EXIT
-digest=$(cat recorder.bpf.c kernel_types.h protocol.h | sha256sum | cut -d " " -f 1)
+digest=$(cat recorder.bpf.c by_clang.h kernel_types.h protocol.h | sha256sum | cut -d " " -f 1)
 clang -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -Wno-unused-function -Wno-missing-declarations \
     -Wno-unknown-attributes -fdebug-compilation-dir=. -I"/usr/include/$machine-linux-gnu" -DSOURCE_DIGEST="\"$digest\"" -c recorder.bpf.c -o "$object"
 llvm-strip -g "$object"

@@ -56,16 +56,19 @@ REGISTRY: dict[Engine, _Entry] = {
 def choose(engine: Engine, assignment: Assignment, announce: Callable[[str], None] = lambda _text: None) -> Watch:
     """Return the recording that this engine, or with ``auto`` the best that works, will make.
 
-    What ``auto`` cannot use is announced with the reason. Raises ToolError with the remedy if nothing works.
+    What ``auto`` cannot use, or leaves because it would lose something, is announced with the reason. Raises ToolError
+    with the remedy if nothing works.
     """
     refused: list[tuple[Engine, Availability]] = []
     for candidate, entry in REGISTRY.items():
         if engine not in {Engine.AUTO, candidate}:
             continue
         answer = entry.available(assignment)
-        if answer.available:
+        if answer.available and (engine is candidate or not answer.lost):
             for other, why in refused:
-                announce(f"{other} cannot be used: {why.reason}; recording with {candidate}")
+                announce(f"{other} {_why_not(why)}; recording with {candidate}")
+            if answer.lost:
+                announce(f"{candidate} loses something here: {answer.lost}")
             if entry.note:
                 announce(f"{candidate}: {entry.note}")
             return entry.begin(assignment)
@@ -73,8 +76,12 @@ def choose(engine: Engine, assignment: Assignment, announce: Callable[[str], Non
     raise _refusal(assignment.machine, refused)
 
 
+def _why_not(answer: Availability) -> str:
+    return f"would lose something: {answer.lost}" if answer.available else f"cannot be used: {answer.reason}"
+
+
 def _refusal(machine: Machine, refused: list[tuple[Engine, Availability]]) -> ToolError:
-    reasons = "; ".join(f"{engine}: {answer.reason}" for engine, answer in refused)
+    reasons = "; ".join(f"{engine}: {answer.reason or answer.lost}" for engine, answer in refused)
     remedies = dict(refused)
     best = remedies.get(Engine.STRACE, refused[-1][1])  # what every machine can have
     message = f"nothing can be recorded on {machine.name}: {reasons}"

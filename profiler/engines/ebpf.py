@@ -44,6 +44,8 @@ class EbpfWatch(Watch):
         if self._assignment.running:
             self._normaliser.take_over(self._assignment.machine)
         self._recorder.start()
+        if not self._recorder.sees_capabilities:
+            self._normaliser.without_capabilities()
         if self._assignment.running:
             self._inherited = inherited_facts(self._assignment.machine, self._assignment.scope)
         return self

@@ -30,6 +30,7 @@ from profiler.recorders.ebpf.symbols import Symbols
 PHASES = tuple(Phase)
 """The phase of each epoch number."""
 
+NO_CHECKS = "this kernel does not show its capability checks: all that were held count as needed"
 NO_SYMBOLS = "where the kernel asked for capabilities is not visible: all that were granted count as needed"
 
 _SOMEWHERE = 3  # any descriptor number that is not AT_FDCWD: what counts is its target
@@ -66,6 +67,7 @@ class KernelNormaliser:
         self._lines: dict[int, str] = {0: "command" if scope.is_command else "ExecStart"}
         self._symbols = symbols
         self._rings: set[int] = set()
+        self._all_held = False
 
     @property
     def losses(self) -> Losses:
@@ -88,6 +90,11 @@ class KernelNormaliser:
 
     def finish(self) -> None:
         """Take the end of the records."""
+
+    def without_capabilities(self) -> None:
+        """Take all capabilities that a program was started with as needed: the recorder cannot see which were."""
+        self._all_held = True
+        self._ledger.notes.add(NO_CHECKS)
 
     def take_over(self, machine: Machine) -> None:
         """Begin with the processes that run already: their sockets become facts that are marked as inferred."""
@@ -236,6 +243,9 @@ class KernelNormaliser:
         if Mark.FIRST in record.marks:
             self._begin_line(record, process, sighting)
         executions.executed(sighting)
+        if self._all_held:
+            for capability in process.credentials.permitted:
+                sighting.emit(CapabilityUsed(capability, NO_CHECKS), OK, Known.INFERRED)
         if record.found is not None and self._is_gone(sighting):
             # A script that names what runs in the end cannot be read any more, but the kernel has said what it is.
             use(sighting, self._ledger.paths.at(process, record.found.path), Access.EXECUTE)

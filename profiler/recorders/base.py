@@ -98,8 +98,9 @@ class Losses:
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a recorder can work here; if not, why, and what to type."""
+    """Whether a recorder can work here; if not, why, and what to type; if it can, what it will not see here."""
 
     available: bool
     reason: str = ""
     remedy: str = ""
+    lost: str = ""

@@ -10,14 +10,14 @@ from pathlib import Path
 from profiler.errors import ToolError
 from profiler.recorders.base import Availability
 from profiler.recorders.ebpf import control_groups
-from profiler.recorders.ebpf.libbpf import BpfObject, possible_processors
-from profiler.recorders.ebpf.recorder import object_image
+from profiler.recorders.ebpf.library import possible_processors
+from profiler.recorders.ebpf.loading import Programs, load
 
 OLDEST_KERNEL = (5, 17)
 """The first with bpf_loop(), by which paths are followed."""
 
-CAPABILITY_HOOK = "tp_btf/cap_capable"
-"""The tracepoint of the capability check, since Linux 6.14. Without it needed capabilities would go unseen."""
+WITHOUT_CAPABILITIES = "the kernel shows its capability checks neither by a tracepoint nor to programs at functions"
+"""What is lost then: which capabilities were needed, so that all that were held count."""
 
 _STRACE = "use: --engine strace"
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
@@ -72,24 +72,20 @@ def _groups() -> Availability:
 
 
 def _loads() -> Availability:
-    bpf = None
     try:
-        bpf = BpfObject(object_image())
-        absent = bpf.leave_out_absent()
-        if CAPABILITY_HOOK in absent:
-            return Availability(
-                False, f"kernel {platform.release()} does not show its capability checks (Linux 6.14 does)", _STRACE
-            )
-        bpf.set_entries({"scratches": possible_processors(), "ring": os.sysconf("SC_PAGESIZE")})
-        bpf.load()
+        loaded = load(_smallest)
     except ToolError as error:
         if _is_confidential():
             return Availability(False, "the kernel is locked down (confidentiality)", _STRACE)
         return Availability(False, error.message, error.hint)
-    finally:
-        if bpf is not None:
-            bpf.close()
-    return Availability(True)
+    loaded.programs.close()
+    if loaded.sees_capabilities:
+        return Availability(True)
+    return Availability(True, lost=f"{WITHOUT_CAPABILITIES} (kernel {platform.release()}; Linux 6.14 does)")
+
+
+def _smallest(programs: Programs) -> None:
+    programs.set_entries({"scratches": 2 * possible_processors(), "ring": os.sysconf("SC_PAGESIZE")})
 
 
 def _is_confidential() -> bool:

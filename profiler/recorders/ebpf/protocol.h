@@ -106,7 +106,7 @@ struct event {
 
 struct settings {
 	u64 nonce; /* 0: none */
-	u32 pid_namespace, stack_frames;
+	u32 pid_namespace, processors;
 };
 
 /* Changed by user space while the programs run. */

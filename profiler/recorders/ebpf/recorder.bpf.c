@@ -6,19 +6,12 @@
  * are in memory because the kernel has just read them. Each distinct behaviour is sent once, when it is first seen; all
  * else stays in tables here. What cannot be read, kept or sent is counted.
  */
-#include "kernel_types.h"
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_tracing.h>
-#include "protocol.h"
-
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-#ifdef SOURCE_DIGEST
-/* Tells from which sources an object was built. */
-char source_digest[] SEC("source") = SOURCE_DIGEST;
+#ifdef BY_BCC
+#include "by_bcc.h"
+#else
+#include "by_clang.h"
 #endif
+#include "protocol.h"
 
 #define PATH_SIZE 4096
 #define DATA_MASK 0x7fff
@@ -145,20 +138,13 @@ struct scratch {
 	u64 raw[8]; /* the arguments as they were given; the event has what is kept of them */
 	s64 result;
 	u32 leader, unused;
-	struct dentry *dentries[3];
-	struct vfsmount *mounts[3];
+	struct dentry *dentries[4];
+	struct vfsmount *mounts[4];
 	u32 owner, none;
 	u8 buffer[PATH_SIZE + 512];
 };
 
-#define TABLE(NAME, KEY, ENTRIES)                              \
-	struct {                                               \
-		__uint(type, BPF_MAP_TYPE_HASH);               \
-		__uint(map_flags, BPF_F_NO_PREALLOC);          \
-		__uint(max_entries, ENTRIES);                  \
-		__type(key, KEY);                              \
-		__type(value, u8);                             \
-	} NAME SEC(".maps")
+#define TABLE(NAME, KEY, ENTRIES) BPF_TABLE_OF(NAME, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, KEY, u8, ENTRIES)
 
 TABLE(calls, struct context, 65536);
 TABLE(arguments, struct arguments_key, 65536);
@@ -166,54 +152,21 @@ TABLE(names, struct name_key, 262144);
 TABLE(paths, struct paths_key, 131072);
 TABLE(addresses, struct address_key, 65536);
 TABLE(capabilities, struct capability_key, 16384);
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u32);
-	__type(value, struct tracked);
-} tracked SEC(".maps");
+BPF_TABLE_OF(tracked, BPF_MAP_TYPE_HASH, 0, u32, struct tracked, 65536);
 
 /* The numbers of the service's processes on the machine, also of those that have ended: user space asks whose it was. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u32);
-	__type(value, u8);
-} members SEC(".maps");
+BPF_TABLE_OF(members, BPF_MAP_TYPE_LRU_HASH, 0, u32, u8, 65536);
+BPF_TABLE_OF(descriptors, BPF_MAP_TYPE_ARRAY, 0, u32, struct descriptor, CALLS);
+BPF_TABLE_OF(scratches, BPF_MAP_TYPE_ARRAY, 0, u32, struct scratch, 1); /* for each processor two, set before loading */
+BPF_TABLE_OF(losses, BPF_MAP_TYPE_PERCPU_ARRAY, 0, u32, u64, LOSSES);
+BPF_RING(ring, 32 << 20);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CALLS);
-	__type(key, u32);
-	__type(value, struct descriptor);
-} descriptors SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* one for each processor, set before loading */
-	__type(key, u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LOSSES);
-	__type(key, u32);
-	__type(value, u64);
-} losses SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 32 << 20);
-} ring SEC(".maps");
-
-const volatile struct settings settings = {};
-struct control control = {};
+BPF_CONSTANTS(struct settings, constants);
+BPF_VARIABLES(struct control, shared);
 
 static __always_inline void lose(u32 kind)
 {
-	u64 *count = bpf_map_lookup_elem(&losses, &kind);
+	u64 *count = bpf_map_lookup_elem(MAP(losses), &kind);
 
 	if (count)
 		*count += 1;
@@ -223,7 +176,7 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 
-	return bpf_map_lookup_elem(&scratches, &cpu);
+	return bpf_map_lookup_elem(MAP(scratches), &cpu);
 }
 
 static __always_inline int first_sight(void *table, const void *key)
@@ -246,7 +199,7 @@ static __always_inline int deliver(struct scratch *s, void *table, const void *k
 
 	if (s->owner != (u32)bpf_get_current_pid_tgid())
 		lose(LOST_SCRATCH);
-	else if (bpf_ringbuf_output(&ring, &s->event, sizeof(struct event) + used, 0) == 0)
+	else if (bpf_ringbuf_output(MAP(ring), &s->event, sizeof(struct event) + used, 0) == 0)
 		return 1;
 	else
 		lose(LOST_RING);
@@ -256,7 +209,7 @@ static __always_inline int deliver(struct scratch *s, void *table, const void *k
 }
 
 /* The number of a task in the PID namespace of the machine that is studied; 0 if it has none there. */
-static __noinline u32 machine_number(struct task_struct *task)
+STATIC_SUBPROGRAM(machine_number, struct task_struct *task)
 {
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	u32 level = BPF_CORE_READ(pid, level);
@@ -271,7 +224,7 @@ static __noinline u32 machine_number(struct task_struct *task)
 		if (bpf_probe_read_kernel(&number, sizeof(number), at))
 			break;
 		space = number.ns;
-		if (BPF_CORE_READ(space, ns.inum) == settings.pid_namespace)
+		if (BPF_CORE_READ(space, ns.inum) == constants.pid_namespace)
 			return number.nr;
 	}
 	return 0;
@@ -287,7 +240,7 @@ static __always_inline void note_member(u32 number)
 	u8 present = 1;
 
 	if (number)
-		bpf_map_update_elem(&members, &number, &present, BPF_ANY);
+		bpf_map_update_elem(MAP(members), &number, &present, BPF_ANY);
 }
 
 /* What a process is where the recording of it begins. */
@@ -307,7 +260,7 @@ static __always_inline void set_context(struct context *context, struct tracked 
 	context->uid = uid;
 	context->call = call;
 	context->error = error;
-	context->epoch = control.epoch;
+	context->epoch = shared.epoch;
 	context->flags = 0;
 }
 
@@ -337,7 +290,7 @@ static __always_inline void reset(struct scratch *s)
 
 /* ---- paths ---- */
 
-static long walk_step(u32 index, void *unused)
+LOOP_BODY(walk_step)
 {
 	struct scratch *s = scratch_of_cpu();
 	struct dentry *dentry, *parent;
@@ -393,7 +346,7 @@ static long walk_step(u32 index, void *unused)
  * Appends the path of s->dentries[which] to the data, up to the very top of its mount tree; how much of it lies above
  * the root of the process is told separately. Slots: base 0, base 1, result.
  */
-__noinline int append_path(u32 which)
+SUBPROGRAM(append_path, u32 which)
 {
 	struct scratch *s = scratch_of_cpu();
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -401,6 +354,8 @@ __noinline int append_path(u32 which)
 
 	if (!s || which > 2)
 		return 0;
+	asm volatile("" : "+r"(which));
+	which &= 3; /* it is smaller anyway; this is for the kernel's check */
 	s->walk.dentry = s->dentries[which];
 	s->walk.mount = s->mounts[which];
 	s->walk.root_dentry = BPF_CORE_READ(task, fs, root.dentry);
@@ -411,7 +366,7 @@ __noinline int append_path(u32 which)
 	s->walk.failed = 0;
 	if (!s->walk.dentry)
 		return 0;
-	bpf_loop(MOST_COMPONENTS, walk_step, NULL, 0);
+	bpf_loop(MOST_COMPONENTS, CALLBACK(walk_step), NULL, 0);
 	if (!s->walk.finished || s->walk.failed) {
 		lose(LOST_CUT);
 		s->event.flags &= ~(FLAG_BASE_0 << which); /* base 0, base 1, result: one bit after the other */
@@ -673,7 +628,7 @@ static __always_inline void note_namespace(struct scratch *s, struct tracked *t)
 }
 
 /* A call on paths: strings, what they start from, and the file that came of it. */
-__noinline int on_paths(void)
+SUBPROGRAM(on_paths, void)
 {
 	struct scratch *s = scratch_of_cpu();
 	u32 flags, error;
@@ -714,25 +669,25 @@ __noinline int on_paths(void)
 	small = s->descriptor.string[1] < 0 && s->event.used <= KEPT_SHORT;
 	if (small) {
 		shorten(s);
-		if (!first_sight(&names, &s->name))
+		if (!first_sight(MAP(names), &s->name))
 			return 0;
 	} else {
 		keep_text(s, &too_long);
-		if (!too_long && !first_sight(&paths, &s->paths))
+		if (!too_long && !first_sight(MAP(paths), &s->paths))
 			return 0;
 	}
 	describe(s, EVENT_PATHS, &s->context, s->leader);
 	s->event.flags |= s->context.flags;
 	append_paths(s);
 	if (small)
-		deliver(s, &names, &s->name);
+		deliver(s, MAP(names), &s->name);
 	else
-		deliver(s, too_long ? NULL : &paths, &s->paths);
+		deliver(s, too_long ? NULL : MAP(paths), &s->paths);
 	return 0;
 }
 
 /* A call on the file behind the descriptor at the first directory's position. */
-__noinline int on_file(void)
+SUBPROGRAM(on_file, void)
 {
 	struct scratch *s = scratch_of_cpu();
 
@@ -747,16 +702,16 @@ __noinline int on_file(void)
 		lose(LOST_FILE);
 	s->paths.context.flags |= s->event.flags & FLAG_DELETED;
 	shorten(s);
-	if (!first_sight(&names, &s->name))
+	if (!first_sight(MAP(names), &s->name))
 		return 0;
 	describe(s, EVENT_PATHS, &s->context, s->leader);
 	append_paths(s);
-	deliver(s, &names, &s->name);
+	deliver(s, MAP(names), &s->name);
 	return 0;
 }
 
 /* A call of which the arguments that are kept say everything. */
-__noinline int on_arguments(void)
+SUBPROGRAM(on_arguments, void)
 {
 	struct scratch *s = scratch_of_cpu();
 
@@ -765,11 +720,11 @@ __noinline int on_arguments(void)
 	reset(s);
 	s->arguments.context = s->context;
 	s->arguments.result = s->descriptor.flags & KEEP_RESULT ? s->result : 0;
-	if (!first_sight(&arguments, &s->arguments))
+	if (!first_sight(MAP(arguments), &s->arguments))
 		return 0;
 	copy_arguments(s);
 	describe(s, EVENT_ARGUMENTS, &s->context, s->leader);
-	deliver(s, &arguments, &s->arguments);
+	deliver(s, MAP(arguments), &s->arguments);
 	return 0;
 }
 
@@ -827,7 +782,7 @@ static __always_inline void generalise(u8 *bytes)
 }
 
 /* The address in s->address.bytes, of this length, met the socket behind the first argument. */
-__noinline int on_address(u32 length)
+SUBPROGRAM(on_address, u32 length)
 {
 	struct scratch *s = scratch_of_cpu();
 	struct sock *sk;
@@ -843,7 +798,7 @@ __noinline int on_address(u32 length)
 		s->address.family = BPF_CORE_READ(sk, __sk_common.skc_family);
 		s->address.type = BPF_CORE_READ(sk, sk_type);
 		s->address.protocol = BPF_CORE_READ(sk, sk_protocol);
-		s->address.bound = !!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK);
+		s->address.bound = !!(READ_BITFIELD(sk, sock, sk_userlocks, s->buffer) & SOCK_BINDPORT_LOCK);
 	}
 	family = s->address.bytes[0] | s->address.bytes[1] << 8;
 	if (flags & INCOMING || (flags & SENDING && s->address.bound))
@@ -856,7 +811,7 @@ __noinline int on_address(u32 length)
 		identify_root(s->paths.root);
 		s->address.root = s->paths.root[0];
 	}
-	if (!first_sight(&addresses, &s->address))
+	if (!first_sight(MAP(addresses), &s->address))
 		return 0;
 	describe(s, EVENT_ADDRESS, &s->context, s->leader);
 	s->event.args[0] = s->raw[0];
@@ -878,7 +833,7 @@ __noinline int on_address(u32 length)
 		s->event.flags |= FLAG_BASE_0;
 		append_path(0);
 	}
-	deliver(s, &addresses, &s->address);
+	deliver(s, MAP(addresses), &s->address);
 	return 0;
 }
 
@@ -929,7 +884,7 @@ static __always_inline void on_message(struct scratch *s, u64 header, int narrow
 		on_address(length);
 }
 
-__noinline int on_messages(void)
+SUBPROGRAM(on_messages, void)
 {
 	struct scratch *s = scratch_of_cpu();
 	u32 narrow, size;
@@ -954,7 +909,7 @@ __noinline int on_messages(void)
 	return 0;
 }
 
-__noinline int on_plain_address(void)
+SUBPROGRAM(on_plain_address, void)
 {
 	struct scratch *s = scratch_of_cpu();
 	u64 pointer;
@@ -976,7 +931,7 @@ __noinline int on_plain_address(void)
 	return 0;
 }
 
-__noinline int on_accept(void)
+SUBPROGRAM(on_accept, void)
 {
 	struct scratch *s = scratch_of_cpu();
 	struct sock *sk;
@@ -1017,14 +972,14 @@ static __always_inline void mark(struct tracked *t, u32 uid, u32 call, u32 error
 	struct scratch *s;
 
 	set_context(&key, t, uid, call, error);
-	if (!first_sight(&calls, &key))
+	if (!first_sight(MAP(calls), &key))
 		return;
 	s = scratch_of_cpu();
 	if (!s)
 		return;
 	reset(s);
 	describe(s, EVENT_CALL, &key, t->leader);
-	deliver(s, &calls, &key);
+	deliver(s, MAP(calls), &key);
 }
 
 static __always_inline void load_arguments(u64 *to, struct pt_regs *regs, u32 architecture)
@@ -1067,10 +1022,10 @@ static __always_inline void read_structures(struct scratch *s)
 }
 
 /* Sets up the working memory for the call with this index, whose arguments are in raw; 0 if nothing is to do. */
-__noinline int prepare(u32 call)
+SUBPROGRAM(prepare, u32 call)
 {
 	struct scratch *s = scratch_of_cpu();
-	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &call);
+	struct descriptor *d = bpf_map_lookup_elem(MAP(descriptors), &call);
 
 	if (!s || !d || d->kind == KIND_NONE)
 		return 0;
@@ -1161,11 +1116,11 @@ static __always_inline void enrol_by_nonce(struct pt_regs *regs, u32 thread)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct tracked fresh = {};
 
-	if (!settings.nonce || regs->di != ENROL_MAGIC || regs->si != settings.nonce)
+	if (!constants.nonce || regs->di != ENROL_MAGIC || regs->si != constants.nonce)
 		return;
 	fresh.waiting = 1;
 	start_line(&fresh, task);
-	if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY))
+	if (bpf_map_update_elem(MAP(tracked), &thread, &fresh, BPF_ANY))
 		lose(LOST_PROCESS);
 }
 
@@ -1173,7 +1128,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	u32 call, error, uid, architecture = 0;
 	struct task_struct *task;
 	struct descriptor *d;
@@ -1205,14 +1160,14 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	uid = t->user; /* the call may just have changed it */
 	t->user = user_of(task);
 	t->last = call;
-	packed = (u64)call | (u64)error << 12 | (u64)uid << 24 | (u64)(control.epoch & 255) << 56;
+	packed = (u64)call | (u64)error << 12 | (u64)uid << 24 | (u64)(shared.epoch & 255) << 56;
 	if (t->recent[number & 7] != packed) {
 		mark(t, uid, call, error);
 		t->recent[number & 7] = packed;
 	}
 	if (error >= ERESTARTSYS && error <= ERESTARTSYS + 4)
 		return 0; /* it comes again */
-	d = bpf_map_lookup_elem(&descriptors, &call);
+	d = bpf_map_lookup_elem(MAP(descriptors), &call);
 	if (!d || d->kind == KIND_NONE)
 		return 0;
 	if (d->kind == KIND_MAP || d->kind == KIND_PROTECT) { /* the frequent ones without consequence */
@@ -1247,13 +1202,13 @@ SEC("tp_btf/task_newtask")
 int BPF_PROG(on_new_task, struct task_struct *child, u64 flags)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	u32 number;
 
 	if (!t)
 		return 0;
 	number = child->pid;
-	if (bpf_map_update_elem(&tracked, &number, t, BPF_ANY))
+	if (bpf_map_update_elem(MAP(tracked), &number, t, BPF_ANY))
 		lose(LOST_PROCESS);
 	if (number == (u32)child->tgid)
 		note_member(machine_number(child));
@@ -1262,9 +1217,9 @@ int BPF_PROG(on_new_task, struct task_struct *child, u64 flags)
 
 static __always_inline int in_unit(void)
 {
-	u64 id = control.cgroup_id;
+	u64 id = shared.cgroup_id;
 
-	return id && bpf_get_current_ancestor_cgroup_id(control.cgroup_level) == id;
+	return id && bpf_get_current_ancestor_cgroup_id(shared.cgroup_level) == id;
 }
 
 static __always_inline int is_executor(const u8 *name, u32 length)
@@ -1286,7 +1241,7 @@ SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *task, const char *name)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	struct task_struct *current = bpf_get_current_task_btf();
 
 	if (!t)
@@ -1301,7 +1256,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux_binprm *binary)
 {
 	u32 thread = bpf_get_current_pid_tgid(), former = old_thread;
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &former);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &former);
 	struct scratch *s = scratch_of_cpu();
 	struct file *file = BPF_CORE_READ(binary, file);
 	u32 first = 0;
@@ -1312,9 +1267,9 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 	if (t && former != thread) { /* a thread that was not the leader goes on under the leader's number */
 		struct tracked moved = *t;
 
-		bpf_map_update_elem(&tracked, &thread, &moved, BPF_ANY);
-		bpf_map_delete_elem(&tracked, &former);
-		t = bpf_map_lookup_elem(&tracked, &thread);
+		bpf_map_update_elem(MAP(tracked), &thread, &moved, BPF_ANY);
+		bpf_map_delete_elem(MAP(tracked), &former);
+		t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	}
 	if (!t && !in_unit())
 		return 0;
@@ -1325,16 +1280,16 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 
 		if (is_executor(s->data, s->event.lengths[0]))
 			return 0;
-		fresh.line = __sync_fetch_and_add(&control.lines, 1) + 1;
+		fresh.line = NEXT_LINE();
 		start_line(&fresh, task);
 		fresh.effective[0] = task->cred->euid.val;
 		fresh.effective[1] = task->cred->egid.val;
-		if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY)) {
+		if (bpf_map_update_elem(MAP(tracked), &thread, &fresh, BPF_ANY)) {
 			lose(LOST_PROCESS);
 			return 0;
 		}
 		first = FLAG_FIRST;
-		t = bpf_map_lookup_elem(&tracked, &thread);
+		t = bpf_map_lookup_elem(MAP(tracked), &thread);
 		if (!t)
 			return 0;
 	}
@@ -1361,12 +1316,12 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 	identify(s, 2, &s->paths.result, NULL);
 	s->event.flags |= FLAG_RESULT;
 	keep_text(s, &too_long);
-	if (!first && !too_long && !first_sight(&paths, &s->paths))
+	if (!first && !too_long && !first_sight(MAP(paths), &s->paths))
 		return 0;
 	describe(s, EVENT_EXECUTED, &s->context, t->leader);
 	s->event.flags |= first | FLAG_BASE_0;
 	append_paths(s);
-	deliver(s, first || too_long ? NULL : &paths, &s->paths);
+	deliver(s, first || too_long ? NULL : MAP(paths), &s->paths);
 	return 0;
 }
 
@@ -1374,7 +1329,7 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	struct task_struct *current = bpf_get_current_task_btf();
 	struct pt_regs *regs;
 	u32 architecture = 0;
@@ -1394,7 +1349,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	    ((architecture != 1 && (number == 60 || number == 231)) ||
 	     (architecture == 1 && (number == 1 || number == 252)) || ((current->exit_code & 127) == 31 && t->last != architecture * 1024 + number)))
 		mark(t, user_of(current), architecture * 1024 + number, ERESTARTSYS);
-	bpf_map_delete_elem(&tracked, &thread);
+	bpf_map_delete_elem(MAP(tracked), &thread);
 	return 0;
 }
 
@@ -1404,7 +1359,7 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_struct *target, int group, int result)
 {
 	u32 thread = bpf_get_current_pid_tgid(), number;
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	struct task_struct *task;
 	const struct cred *theirs;
 	struct pt_regs *regs;
@@ -1422,14 +1377,14 @@ int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_str
 	if (task->thread_info.status & TS_COMPAT)
 		call += 1024;
 	number = call;
-	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &number);
+	struct descriptor *d = bpf_map_lookup_elem(MAP(descriptors), &number);
 	if (!d || d->kind != KIND_SIGNAL)
 		return 0; /* not sent by a call that sends signals: a child that ended, a timer, a fault */
 	s = scratch_of_cpu();
 	if (!s)
 		return 0;
 	number = target->pid;
-	if (bpf_map_lookup_elem(&tracked, &number))
+	if (bpf_map_lookup_elem(MAP(tracked), &number))
 		flags |= FLAG_OWN_TARGET;
 	theirs = target->real_cred;
 	uid = task->cred->euid.val;
@@ -1442,12 +1397,12 @@ int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_str
 	s->arguments.context.flags = flags;
 	/* To a group, to everybody, or to one process: the sign of the argument tells. */
 	s->arguments.args[0] = (s32)(call >= 1024 ? BPF_CORE_READ(regs, bx) : BPF_CORE_READ(regs, di)) <= 0;
-	if (!first_sight(&arguments, &s->arguments))
+	if (!first_sight(MAP(arguments), &s->arguments))
 		return 0;
 	describe(s, EVENT_SIGNAL, &s->arguments.context, t->leader);
 	s->event.flags = flags;
 	s->event.args[0] = s->arguments.args[0];
-	deliver(s, &arguments, &s->arguments);
+	deliver(s, MAP(arguments), &s->arguments);
 	return 0;
 }
 
@@ -1456,7 +1411,7 @@ SEC("tp_btf/signal_deliver")
 int BPF_PROG(on_handler, int signal, struct kernel_siginfo *info, struct k_sigaction *action)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	if (!t || (u64)action->sa.sa_handler <= 1)
@@ -1481,22 +1436,19 @@ static __always_inline int adds_inheritable(const struct cred *cred, u64 data)
 	return !!(wanted & ~(held[0] | held[1]));
 }
 
-SEC("tp_btf/cap_capable")
-int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target, const struct user_namespace *having,
-	     int capability, int result)
+/* What was asked and granted; the working memory is the caller's to choose. Always inlined: it reads the caller's stack. */
+static __always_inline int check_capability(void *ctx, const struct cred *cred, struct user_namespace *target, int capability,
+					    struct scratch *s)
 {
 	u32 thread = bpf_get_current_pid_tgid();
 	struct tracked *t;
 	struct task_struct *task;
 	struct pt_regs *regs;
-	struct scratch *s;
 	s32 number;
 	u32 architecture;
 	long size;
 
-	if (result)
-		return 0; /* the process does not hold it, and went on or failed without */
-	t = bpf_map_lookup_elem(&tracked, &thread);
+	t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	if (!t || t->waiting)
 		return 0;
 	task = bpf_get_current_task_btf();
@@ -1531,7 +1483,6 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target,
 	}
 	if (architecture == 0 && capability == CAP_SETPCAP && number == 126 && !adds_inheritable(cred, BPF_CORE_READ(regs, si)))
 		return 0;
-	s = scratch_of_cpu();
 	if (!s)
 		return 0;
 	reset(s);
@@ -1544,7 +1495,7 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target,
 #pragma unroll
 	for (int i = 0; i < FRAMES_KEPT; i++)
 		s->capability.frames[i] = s->stack[i + 1];
-	if (!first_sight(&capabilities, &s->capability))
+	if (!first_sight(MAP(capabilities), &s->capability))
 		return 0;
 	describe(s, EVENT_CAPABILITY, &s->capability.context, t->leader);
 	load_arguments(s->event.args, regs, architecture);
@@ -1553,23 +1504,47 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target,
 	__builtin_memcpy(s->data, s->stack, sizeof(s->stack));
 	s->event.lengths[0] = sizeof(s->stack);
 	s->event.used = sizeof(s->stack);
-	deliver(s, &capabilities, &s->capability);
+	deliver(s, MAP(capabilities), &s->capability);
 	return 0;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target, const struct user_namespace *having,
+	     int capability, int result)
+{
+	if (result)
+		return 0; /* the process does not hold it, and went on or failed without */
+	return check_capability(ctx, cred, target, capability, scratch_of_cpu());
+}
+
+/* Where there is no tracepoint: the function itself. The kernel may switch tasks here, hence working memory of its own. */
+SEC("?fexit/cap_capable")
+int BPF_PROG(on_capable_returned, const struct cred *cred, struct user_namespace *target, int capability, unsigned int options,
+	     int result)
+{
+	u32 own = constants.processors + bpf_get_smp_processor_id();
+
+	if (result)
+		return 0;
+	return check_capability(ctx, cred, target, capability, bpf_map_lookup_elem(MAP(scratches), &own));
 }
 
 /* ---- cgroups ---- */
 
 static __always_inline int is_unit_path(const u8 *path, u32 length)
 {
-	u32 wanted = control.path_length, skipped;
+	u32 wanted = shared.path_length, skipped;
 
-	if (!wanted || wanted > sizeof(control.path) || length < wanted || (!control.anywhere && length != wanted))
+	if (!wanted || wanted > sizeof(shared.path) || length < wanted || (!shared.anywhere && length != wanted))
 		return 0;
 	skipped = length - wanted;
-	for (u32 i = 0; i < sizeof(control.path); i++) {
-		if (i >= wanted)
+	for (u32 i = 0; i < sizeof(shared.path); i++) {
+		u32 at = i;
+
+		asm volatile("" : "+r"(at));
+		if (at >= wanted)
 			break;
-		if (path[(skipped + i) & (PATH_SIZE - 1)] != (u8)control.path[i & (sizeof(control.path) - 1)])
+		if (path[(skipped + at) & (PATH_SIZE - 1)] != (u8)shared.path[at & (sizeof(shared.path) - 1)])
 			return 0;
 	}
 	return 1;
@@ -1586,8 +1561,8 @@ int BPF_PROG(on_cgroup, struct cgroup *group, const char *path)
 	length = bpf_probe_read_kernel_str(s->buffer, PATH_SIZE, path);
 	if (length < 2 || !is_unit_path(s->buffer, length - 1))
 		return 0;
-	control.cgroup_level = BPF_CORE_READ(group, level);
-	control.cgroup_id = BPF_CORE_READ(group, kn, id);
+	shared.cgroup_level = BPF_CORE_READ(group, level);
+	shared.cgroup_id = BPF_CORE_READ(group, kn, id);
 	return 0;
 }
 
@@ -1599,17 +1574,17 @@ int BPF_PROG(on_moved, struct cgroup *group, const char *path, struct task_struc
 	struct tracked fresh = {};
 	struct scratch *s = scratch_of_cpu();
 
-	if (!s || !control.cgroup_id || BPF_CORE_READ(group, root, hierarchy_id) != 0)
+	if (!s || !shared.cgroup_id || BPF_CORE_READ(group, root, hierarchy_id) != 0)
 		return 0;
-	if (BPF_CORE_READ(group, kn, id) != control.cgroup_id)
+	if (BPF_CORE_READ(group, kn, id) != shared.cgroup_id)
 		return 0;
 	if (task->flags & PF_FORKNOEXEC && machine_number(BPF_CORE_READ(task, real_parent, group_leader)) == 1)
 		return 0;
-	if (bpf_map_lookup_elem(&tracked, &thread))
+	if (bpf_map_lookup_elem(MAP(tracked), &thread))
 		return 0;
-	fresh.line = __sync_fetch_and_add(&control.lines, 1) + 1;
+	fresh.line = NEXT_LINE();
 	start_line(&fresh, task);
-	if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY)) {
+	if (bpf_map_update_elem(MAP(tracked), &thread, &fresh, BPF_ANY)) {
 		lose(LOST_PROCESS);
 		return 0;
 	}
@@ -1622,14 +1597,10 @@ int BPF_PROG(on_moved, struct cgroup *group, const char *path, struct task_struc
 
 /* ---- io_uring ---- */
 
-struct io_kiocb {
-	u8 opcode;
-} __attribute__((preserve_access_index));
-
 static __always_inline int on_ring(struct io_kiocb *request)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	struct tracked *t = bpf_map_lookup_elem(&tracked, &thread);
+	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	struct scratch *s;
 
 	if (!t)
@@ -1642,11 +1613,11 @@ static __always_inline int on_ring(struct io_kiocb *request)
 	set_context(&s->arguments.context, t, user_of(bpf_get_current_task_btf()), 426, 0);
 	s->arguments.args[0] = BPF_CORE_READ(request, opcode);
 	s->arguments.args[1] = 1;
-	if (!first_sight(&arguments, &s->arguments))
+	if (!first_sight(MAP(arguments), &s->arguments))
 		return 0;
 	describe(s, EVENT_RING, &s->arguments.context, t->leader);
 	s->event.args[0] = s->arguments.args[0];
-	deliver(s, &arguments, &s->arguments);
+	deliver(s, MAP(arguments), &s->arguments);
 	return 0;
 }
 
@@ -1664,42 +1635,18 @@ int BPF_PROG(on_ring_entry, struct io_kiocb *request)
 
 /* ---- processes that run already ---- */
 
-struct css_set {
-	struct cgroup *dfl_cgrp;
-} __attribute__((preserve_access_index));
-
-struct task_struct___groups {
-	struct css_set *cgroups;
-} __attribute__((preserve_access_index));
-
-struct bpf_iter_meta;
-
-struct bpf_iter__task {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-} __attribute__((preserve_access_index));
-
-struct cgroup_subsys_state {
-	struct cgroup *cgroup;
-	struct cgroup_subsys_state *parent;
-} __attribute__((preserve_access_index));
-
-struct cgroup___state {
-	struct cgroup_subsys_state self;
-} __attribute__((preserve_access_index));
-
 static __always_inline int is_member(struct task_struct *task)
 {
-	struct cgroup *group = BPF_CORE_READ((struct task_struct___groups *)task, cgroups, dfl_cgrp);
+	struct cgroup *group = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 
 	for (int i = 0; i < 16; i++) {
 		struct cgroup_subsys_state *above;
 
 		if (!group)
 			break;
-		if (BPF_CORE_READ(group, kn, id) == control.cgroup_id)
+		if (BPF_CORE_READ(group, kn, id) == shared.cgroup_id)
 			return 1;
-		above = BPF_CORE_READ((struct cgroup___state *)group, self.parent);
+		above = BPF_CORE_READ(group, self.parent);
 		if (!above)
 			break;
 		group = BPF_CORE_READ(above, cgroup);
@@ -1708,11 +1655,11 @@ static __always_inline int is_member(struct task_struct *task)
 }
 
 /*
- * Reading from this follows all threads of the unit's cgroup and those below it, if control.members is set; in any case
+ * Reading from this follows all threads of the unit's cgroup and those below it, if shared.members is set; in any case
  * those whose process is followed already.
  */
 SEC("iter/task")
-int enrol_members(struct bpf_iter__task *context)
+int ITERATOR(enrol_members, struct bpf_iter__task *context)
 {
 	struct task_struct *task = context->task;
 	struct tracked fresh = {}, *t;
@@ -1722,16 +1669,16 @@ int enrol_members(struct bpf_iter__task *context)
 		return 0;
 	thread = task->pid;
 	leader = task->tgid;
-	if (bpf_map_lookup_elem(&tracked, &thread))
+	if (bpf_map_lookup_elem(MAP(tracked), &thread))
 		return 0;
-	t = bpf_map_lookup_elem(&tracked, &leader);
+	t = bpf_map_lookup_elem(MAP(tracked), &leader);
 	if (t)
 		fresh = *t;
-	else if (!control.members || !control.cgroup_id || !is_member(task))
+	else if (!shared.members || !shared.cgroup_id || !is_member(task))
 		return 0;
 	else
 		start_line(&fresh, task);
-	if (bpf_map_update_elem(&tracked, &thread, &fresh, BPF_ANY))
+	if (bpf_map_update_elem(MAP(tracked), &thread, &fresh, BPF_ANY))
 		lose(LOST_PROCESS);
 	return 0;
 }

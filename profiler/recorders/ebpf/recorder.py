@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import mmap
 import os
 import queue
@@ -21,11 +20,10 @@ from profiler.errors import ToolError
 from profiler.machine import Host, Machine
 from profiler.recorders.base import Losses
 from profiler.recorders.ebpf import control_groups, descriptors
-from profiler.recorders.ebpf.libbpf import BpfObject, possible_processors
+from profiler.recorders.ebpf.library import possible_processors
+from profiler.recorders.ebpf.loading import Loader, Programs, load
 from profiler.recorders.ebpf.records import KernelRecord, RecordKind, parse
 from profiler.recorders.ebpf.ring import Ring
-
-OBJECT = Path(__file__).parent / "recorder.x86_64.bpf.o.xz"
 
 LOSSES = (
     "the ring buffer was full",
@@ -71,17 +69,6 @@ except OSError as error:
 """
 
 
-def object_image() -> bytes:
-    """Return the compiled programs. Raises ToolError if this installation has none for this machine."""
-    try:
-        return lzma.decompress(OBJECT.read_bytes())
-    except FileNotFoundError:
-        raise ToolError(
-            f"this installation of unit-tailor has no eBPF programs for {os.uname().machine}",
-            hint="install a complete package, or run tools/build_bpf.sh in a checkout; or: --engine strace",
-        ) from None
-
-
 class EbpfRecorder:
     """Records what the processes of a unit's control group do, or what ``command`` does.
 
@@ -94,7 +81,8 @@ class EbpfRecorder:
             service.restart()
         recorder.losses
 
-    ``sizes`` gives tables another size (tests make them tiny).
+    ``sizes`` gives tables another size (tests make them tiny), ``loader`` is another than the one that was asked for,
+    ``missing`` are hooks to be taken for absent.
     """
 
     def __init__(
@@ -106,11 +94,15 @@ class EbpfRecorder:
         members: bool = False,
         command: Sequence[str] = (),
         sizes: dict[str, int] | None = None,
+        loader: Loader | None = None,
+        missing: frozenset[str] = frozenset(),
     ) -> None:
         self.losses = Losses()
         self.notes = Losses()
         self.records = 0
-        self.absent: tuple[str, ...] = ()
+        self.loader = loader
+        self.sees_capabilities = True
+        self._missing = missing
         self._machine = machine
         self._consume = consume
         self._group = group
@@ -118,7 +110,7 @@ class EbpfRecorder:
         self._command = tuple(command)
         self._nonce = secrets.randbits(63) | 1 if command else 0
         self._sizes = {"ring": RING_BYTES, **(sizes or {})}
-        self._object: BpfObject | None = None
+        self._object: Programs | None = None
         self._control: mmap.mmap | None = None
         self._ring: Ring | None = None
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
@@ -199,15 +191,17 @@ class EbpfRecorder:
             raise self._failure
 
     def _load(self) -> None:
-        bpf = self._object = BpfObject(object_image())
-        self.absent = bpf.leave_out_absent()
-        bpf.set_entries({"scratches": possible_processors(), **self._sizes})
-        _SETTINGS.pack_into(bpf.constants(), 0, self._nonce, self._pid_namespace(), 0)
-        bpf.load()
+        loaded = load(self._prepare, self.loader, self._missing)
+        bpf = self._object = loaded.programs
+        self.loader, self.sees_capabilities = loaded.loader, loaded.sees_capabilities
         self._control = bpf.variables()
         self._prepare_group(self._control)
         for index, value in descriptors.packed():
             bpf.store("descriptors", struct.pack("=I", index), value)
+
+    def _prepare(self, bpf: Programs) -> None:
+        bpf.set_entries({"scratches": 2 * possible_processors(), **self._sizes})
+        _SETTINGS.pack_into(bpf.constants(), 0, self._nonce, self._pid_namespace(), possible_processors())
 
     def _pid_namespace(self) -> int:
         # Of this host it is our own: to look at another user's PID 1 would need CAP_SYS_PTRACE.
@@ -307,10 +301,10 @@ class EbpfRecorder:
         except BaseException as error:
             self._failure = error
 
-    def _still_running(self, bpf: BpfObject) -> int:
+    def _still_running(self, bpf: Programs) -> int:
         return bpf.count("tracked")
 
-    def _read_losses(self, bpf: BpfObject) -> None:
+    def _read_losses(self, bpf: Programs) -> None:
         width = 8 * possible_processors()
         for index in range(_TABLE_FULL + 1):
             values = bpf.look_up("losses", struct.pack("=I", index), width)

@@ -14,7 +14,7 @@ import pytest
 
 from profiler.errors import ToolError
 from profiler.machine import Host
-from profiler.recorders.ebpf.libbpf import library
+from profiler.recorders.ebpf.library import library
 from profiler.recorders.ebpf.recorder import STILL_RUNNING, EbpfRecorder
 from profiler.recorders.ebpf.records import Mark, RecordKind
 from tests.profiler.recorders.ebpf.recordings import take, take_code, take_program
