@@ -28,6 +28,20 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141  # as a shell reports SIGPIPE: whoever read the output stopped reading
 
 
+MEANINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "an error that you can act on, or the answer is no: diff found a difference, check found slack",
+    ExitCode.USAGE: "bad usage or bad input; nothing was changed",
+    ExitCode.DOES_NOT_FIT: "the drop-in does not fit: replay or check found denials, or validation failed and the "
+    "service was put back",
+    ExitCode.INCOMPLETE: "the recording is incomplete",
+    ExitCode.PERMISSION: "rights are missing",
+    ExitCode.INTERRUPTED: "interrupted (128 plus the number for other signals), after putting everything back",
+    ExitCode.BROKEN_PIPE: "the reader of the output stopped reading",
+}
+"""What each exit code tells, for the documentation."""
+
+
 class ToolError(Exception):
     """A failure that the user can act on.
 
