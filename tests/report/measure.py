@@ -34,6 +34,7 @@ from profiler.unit.workload import Workload
 from profiler.validate.trial import on_trial
 from tests.report.confinement import Confinement, confinement
 from tests.report.outcome import Outcome, Trial
+from tests.report.recorders import Seen, seen_by
 from tests.system.daemons import Daemon
 from tests.twin_fixtures import CHECKOUT
 
@@ -65,12 +66,17 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Study:
-    """A daemon, how to record it, at which levels to cut, and where to say what is going on."""
+    """A daemon, how to record it, at which levels to cut, and where to say what is going on.
+
+    ``others`` are recorders that look at the same use as well; ``second`` says whether there is a second use.
+    """
 
     daemon: Daemon
     levels: tuple[Level, ...]
     engine: Engine
     say: Say
+    others: tuple[Engine, ...] = ()
+    second: bool = True
 
     @property
     def workload(self) -> Workload:
@@ -125,7 +131,7 @@ def _measured(study: Study, outcome: Outcome) -> Outcome:
         )
     profile = recorded.profile
     generic = drop_in.parse(GENERIC.read_bytes())
-    outcome = replace(outcome, generic=_trial(study, generic, profile, host))
+    outcome = replace(outcome, generic=_trial(replace(study, second=False), generic, profile, host))
     for level in study.levels:
         study.say(f"level {level}")
         generated = generate(profile, host, level=level)
@@ -136,7 +142,16 @@ def _measured(study: Study, outcome: Outcome) -> Outcome:
             levels={**outcome.levels, str(level): trial},
             replayed_blocked=outcome.replayed_blocked + len(blocked),
         )
-    return outcome
+    return replace(outcome, recorders=_seen_by_others(study, profile, host))
+
+
+def _seen_by_others(study: Study, profile: Profile, host: HostFacts) -> tuple[Seen, ...]:
+    standard, seen = generate(profile, host).drop_in, []
+    for engine in study.others:
+        study.say(f"recording with {engine}")
+        with study.fresh() as unit:
+            seen.append(seen_by(engine, unit, study.workload, host, standard))
+    return tuple(seen)
 
 
 def _described(outcome: Outcome, recorded: Recorded, host: HostFacts) -> Outcome:
@@ -187,6 +202,8 @@ def _lived(study: Study, unit: Unit, trial: Trial, tried: DropIn, profile: Profi
         calls_let_through=len(now.system_calls),
         writable_directories=now.writable_directories,
     )
+    if not study.second:
+        return trial
     study.say("second use")
     failed = _tried(unit.machine, study.second_use)
     denials = _second_denials(study, unit, tried.assignments, host) if failed else ()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.report.recorders import Seen
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -59,4 +61,5 @@ class Outcome:
     second_without: str = ""  # how the second use fails without any drop-in: then it proves nothing
     generic: Trial = field(default_factory=Trial)
     levels: dict[str, Trial] = field(default_factory=dict)
+    recorders: tuple[Seen, ...] = ()
     took: float = 0.0

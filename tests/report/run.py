@@ -22,6 +22,7 @@ from profiler.errors import ToolError
 from profiler.twin import require_possible
 from tests.report.measure import Study, measure
 from tests.report.outcome import Outcome, Trial
+from tests.report.recorders import OTHERS, Seen
 from tests.report.table import page
 from tests.services.figures import Figure, measure_services
 from tests.system.daemons import ALL_DAEMONS
@@ -29,7 +30,7 @@ from tests.system.daemons import ALL_DAEMONS
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "build" / "report.json"
 PAGE = ROOT / "docs" / "results.md"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SMALL = "services"
 
 
@@ -39,6 +40,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("daemons", nargs="*", metavar="DAEMON", help="only these; the others keep their older figures")
     parser.add_argument("--levels", default="standard,strict", help="levels of tightness, with commas between")
     parser.add_argument("--engine", default="auto", choices=[engine.value for engine in Engine])
+    parser.add_argument(
+        "--others", default=",".join(OTHERS), help="recorders that look at the same use as well, with commas between"
+    )
     parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat(), help="of the figures")
     options = parser.parse_args(arguments)
     unknown = set(options.daemons) - {daemon.name for daemon in ALL_DAEMONS} - {SMALL}
@@ -49,21 +53,29 @@ def main(arguments: list[str]) -> int:
     except ToolError as error:
         print(f"error: {error.message}\nhint:  {error.hint}", file=sys.stderr)
         return 1
+    levels = tuple(map(Level, filter(None, options.levels.split(","))))
+    others = tuple(map(Engine, filter(None, options.others.split(","))))
     known, figures = read(FIGURES) if options.daemons else ({}, [])
     for daemon in ALL_DAEMONS:
         if options.daemons and daemon.name not in options.daemons:
             continue
         print(f"measuring {daemon.name} ...", file=sys.stderr, flush=True)
-        levels = tuple(map(Level, options.levels.split(",")))
-        known[daemon.name] = measure(Study(daemon, levels, Engine(options.engine), _say), options.date)
+        study = Study(daemon, levels, Engine(options.engine), _say, others)
+        known[daemon.name] = measure(study, options.date)
         print(f"  {_verdict(known[daemon.name])}, {known[daemon.name].took} s", file=sys.stderr, flush=True)
         write(known.values(), figures)
     if not options.daemons or SMALL in options.daemons:
         print("studying the small services ...", file=sys.stderr, flush=True)
-        figures = measure_services(Engine(options.engine), options.date, _say)
+        figures = [
+            figure
+            for engine in (Engine(options.engine), *others)
+            for figure in measure_services(engine, options.date, _say, prove=engine == options.engine)
+        ]
     write(known.values(), figures)
     print(f"wrote {PAGE} and {FIGURES}", file=sys.stderr)
-    sound = all(_verdict(outcome) == "ok" for outcome in known.values())
+    sound = all(_verdict(outcome) == "ok" for outcome in known.values()) and not any(
+        seen.blocked for outcome in known.values() for seen in outcome.recorders
+    )
     return 0 if sound and not any(figure.problem or figure.blocked for figure in figures) else 1
 
 
@@ -110,7 +122,8 @@ def read(path: Path) -> tuple[dict[str, Outcome], list[Figure]]:
 
 def _outcome(values: Mapping[str, Any]) -> Outcome:
     levels = {name: _trial(trial) for name, trial in values["levels"].items()}
-    return Outcome(**_tuples({**values, "generic": _trial(values["generic"]), "levels": levels}))
+    seen = [Seen(**_tuples(one)) for one in values["recorders"]]
+    return Outcome(**_tuples({**values, "generic": _trial(values["generic"]), "levels": levels, "recorders": seen}))
 
 
 def _trial(values: Mapping[str, Any]) -> Trial:

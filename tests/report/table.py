@@ -28,12 +28,35 @@ def page(outcomes: Sequence[Outcome], figures: Sequence[Figure]) -> str:
         _table(TIGHTNESS, outcomes),
         "## Recording",
         _table(RECORDING, outcomes),
+        *_recorders(outcomes),
         *([block(figures)] if figures else []),
         "## What did not work",
         "\n".join(f"- {line}" for line in _failures(outcomes)) or "Nothing failed.",
         EXPLANATION,
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _recorders(outcomes: Sequence[Outcome]) -> Iterable[str]:
+    rows = [(one, seen) for one in outcomes for seen in one.recorders]
+    if not rows:
+        return
+    yield "## By every recorder"
+    yield (
+        "The same use, recorded again in a new twin by the other recorders: what of it is denied by the drop-in made"
+        " from it, and what of it by the drop-in of the level standard in the tables above."
+    )
+    yield "\n".join(
+        [
+            "| daemon | recorder | facts | lost | capabilities | denied by its own | denied by the other's | problem |",
+            f"|{' --- |' * 8}",
+            *(
+                f"| {one.name} | {seen.recorder} | {seen.facts} | {seen.lost} | {_capabilities(seen.capabilities)} |"
+                f" {seen.blocked} | {seen.crossed} | {_plain(seen.problem) or 'none'} |"
+                for one, seen in rows
+            ),
+        ]
+    )
 
 
 def _circumstances(outcomes: Iterable[Outcome]) -> list[str]:

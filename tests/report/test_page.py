@@ -9,6 +9,7 @@ import pytest
 
 from tests.report import run
 from tests.report.outcome import Outcome, Trial
+from tests.report.recorders import Seen
 from tests.report.table import page
 from tests.services.figures import Figure
 
@@ -32,13 +33,14 @@ SOUND = Outcome(
     },
     workload_seconds=2.0,
     workload_seconds_recorded=3.0,
+    recorders=(Seen("strace", facts=10, capabilities=("CAP_CHOWN",), crossed=1),),
 )
 UNSOUND = replace(SOUND, name="unsound", levels={"standard": Trial(blocked=("call mkdir",))})
 FIGURE = Figure("decoy", "does nothing", "CAP_KILL", "", "2001-02-03", "auto", "none", "KILL", False, ("a difference",))
 
 
 def test_failures_stay_in_the_table_with_their_cause() -> None:
-    text = page([SOUND, UNSOUND], [FIGURE])
+    text = page([SOUND, UNSOUND], [FIGURE, replace(FIGURE, engine="strace")])
 
     assert "| sound | 9.6 | – | **fails** | 1.7 | 1.7 | ok | ok | 1.7 | ok | **fails** |" in text
     assert "| unsound | 9.6 | – | **fails** | – | 1.7 | **1 blocked** | – | – | – | – |" in text
@@ -47,6 +49,8 @@ def test_failures_stay_in_the_table_with_their_cause() -> None:
     assert "- **unsound**, standard, blocked: call mkdir" in text
     assert "2 of 3 drop-ins let all of the recorded use through." in text
     assert "| decoy | does nothing; decoy for CAP_KILL | none |  | KILL | a difference |" in text
+    assert "| sound | strace | 10 | 0 | CHOWN | 0 | 1 | none |" in text
+    assert "- Recorded with strace: the oracle's capabilities on 0 of 1" in text
     assert "2001-02-03, systemd 252 in a twin, kernel 6.1: sound, unsound" in text
 
 

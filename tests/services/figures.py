@@ -32,13 +32,13 @@ class Figure:
     oracle: str = ""
 
 
-def measure_services(engine: Engine, when: str, say: Callable[[str], None]) -> list[Figure]:
-    """Study every service, in one twin for all."""
+def measure_services(engine: Engine, when: str, say: Callable[[str], None], *, prove: bool = True) -> list[Figure]:
+    """Study every service, in one twin for all; ``prove`` starts each under its drop-in as well."""
     answers = read_answers()
     figures = []
     with twin.up(visible=CHECKOUT) as machine:
         for service in SERVICES:
-            studied = study(machine, service, engine=engine)
+            studied = study(machine, service, engine=engine, prove=prove)
             answer = answers.get(service.name)
             figures.append(
                 Figure(
@@ -57,12 +57,15 @@ def measure_services(engine: Engine, when: str, say: Callable[[str], None]) -> l
                     "not asked" if answer is None else _words(answer.capabilities),
                 )
             )
-            say(f"{service.name}: {studied.problem or '; '.join(figures[-1].differences) or 'as expected'}")
+            say(f"{service.name}, {engine}: {studied.problem or '; '.join(figures[-1].differences) or 'as expected'}")
     return figures
 
 
 def block(figures: Sequence[Figure]) -> str:
-    """Return the part of the page on small services."""
+    """Return the part of the page on small services; the first recorder's figures are in the table."""
+    engines = list(dict.fromkeys(figure.engine for figure in figures))
+    others = [_in_short(engine, [one for one in figures if one.engine == engine]) for engine in engines[1:]]
+    figures = [figure for figure in figures if figure.engine == engines[0]]
     same = sum(figure.same_capabilities and not figure.problem for figure in figures)
     decoys = [figure for figure in figures if figure.decoy_for]
     fooled = [figure for figure in decoys if any("given, not needed" in one for one in figure.differences)]
@@ -75,9 +78,29 @@ def block(figures: Sequence[Figure]) -> str:
         f"- Recorded uses blocked by replay: {sum(figure.blocked for figure in figures)}; services that do not work"
         f" under their drop-in: {sum(bool(figure.problem) for figure in figures)}.",
         f"- Decoys that got something they do not need: {', '.join(one.name for one in fooled) or 'none'}.",
+        *others,
         "\n".join(_table(figures)),
+        *_explanations(figures),
     ]
-    return "\n\n".join([*lines[:2], "\n".join(lines[2:5]), *lines[5:]])
+    count = 5 + len(others)
+    return "\n\n".join([*lines[:2], "\n".join(lines[2:count]), *lines[count:]])
+
+
+def _in_short(engine: str, figures: Sequence[Figure]) -> str:
+    same = [figure.same_capabilities and not figure.problem for figure in figures]
+    failed = [figure.name for figure in figures if figure.problem]
+    return (
+        f"- Recorded with {engine}: the oracle's capabilities on {sum(same)} of {len(same)}, "
+        f"{sum(figure.blocked for figure in figures)} facts blocked by replay; not recorded: "
+        f"{', '.join(failed) or 'none'}."
+    )
+
+
+def _explanations(figures: Sequence[Figure]) -> Iterable[str]:
+    explained = [f"- {figure.name}: {figure.explained}." for figure in figures if figure.explained]
+    if explained:
+        yield "Why what is expected differs from the oracle's answer, or why another answer would do:"
+        yield "\n".join(explained)
 
 
 def _table(figures: Iterable[Figure]) -> Iterable[str]:
