@@ -24,6 +24,7 @@ _NOISE = frozenset(
     {"security_vm_enough_memory_mm", "__vm_enough_memory", "cap_vm_enough_memory"}  # overcommit accounting
     | {"bpf_int_jit_compile", "do_jit", "bpf_jit_charge_modmem"}  # whether generated code is hardened
     | {"io_uring_setup", "io_uring_create", "__x64_sys_io_uring_setup", "__se_sys_io_uring_setup"}  # accounting
+    | {"array_map_alloc"}  # whether speculation is guarded against in look-ups (kernel/bpf/arraymap.c)
     | {"kallsyms_show_value", "oom_badness", "simple_xattr_list", "xattr_list_one"}  # what is shown
 )
 
@@ -31,6 +32,9 @@ _NOISY = ("inet_diag_", "__inet_diag_", "tcp_diag_", "udp_diag_")  # whether mar
 
 _PRIVILEGED_READERS = frozenset({"net_ctl_permissions", "set_permissions"})
 """Below /proc/sys/net and /proc/sys/user whoever has the capability counts as root; root itself does not need it."""
+
+_CHEAPER = {("ioprio_check_cap", "CAP_SYS_ADMIN"): "CAP_SYS_NICE"}
+"""Where the kernel asks for the greater capability first and would be content with another one (block/ioprio.c)."""
 
 _FLAGS_AT = {"open": 1, "openat": 2}
 _WRITING = 0o3
@@ -89,6 +93,11 @@ def decides(capability: str, function: str, call: str, arguments: Sequence[int],
         at = _MODE_AT.get(call)
         return at is not None and bool(arguments[at] & _SET_ID)
     return True
+
+
+def cheapest(capability: str, function: str) -> str:
+    """Return the least capability with which this function would have been content too."""
+    return _CHEAPER.get((function, capability), capability)
 
 
 def in_words(call: str, function: str) -> str:

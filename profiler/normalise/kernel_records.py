@@ -274,6 +274,8 @@ class KernelNormaliser:
         function = kernel_capabilities.asker([symbols.name(address) for address in record.addresses])
         if not kernel_capabilities.decides(name, function, record.call, record.arguments, record.user):
             return
+        cheaper = kernel_capabilities.cheapest(name, function)
+        name = cheaper if process.credentials.holds(cheaper) else name
         sighting = CompleteSighting(self._ledger, process, self._call(record, ()))
         sighting.emit(CapabilityUsed(name, kernel_capabilities.in_words(record.call, function)), OK, Known.OBSERVED)
 

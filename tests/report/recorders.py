@@ -15,8 +15,8 @@ from profiler.record import Recorded, record_unit
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 
-OTHERS = (Engine.STRACE, Engine.PTRACE)
-"""Recorders that a daemon is recorded with besides the one whose drop-ins are tried."""
+OTHERS = (Engine.STRACE,)
+"""Recorders that a daemon is recorded with besides the one whose drop-ins are tried; ptrace is too slow for some."""
 
 
 @dataclass(frozen=True)

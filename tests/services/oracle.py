@@ -75,18 +75,26 @@ class Question:
         return status == 0
 
     def settings(self, allowed: set[Item]) -> list[tuple[str, str]]:
-        """Return the assignments under which just these items are allowed."""
+        """Return the assignments under which just these items are allowed.
+
+        Where all of a kind is allowed, nothing is assigned: any filter of system calls implies NoNewPrivileges= for who
+        is not root.
+        """
         of = {kind: [name for what, name in allowed if what == kind] for kind in {what for what, _ in self.items()}}
         calls = [name for group in of["group"] for name in sorted(self.groups[group])]
         writable = [f"-{path}" for path in sorted(of["path"])]
+        open_kinds = {what for what in of if set(of[what]) == {name for kind, name in self.items() if kind == what}}
+        lists = [
+            ("family", "RestrictAddressFamilies", " ".join(of["family"]) or NO_FAMILY),
+            ("namespace", "RestrictNamespaces", " ".join(of["namespace"]) or "yes"),
+            ("group", "SystemCallFilter", " ".join(["@default", *calls])),
+            ("group", "SystemCallErrorNumber", "EPERM"),
+        ]
         return [
             ("ProtectSystem", "strict"),
             *((name, STRICT[name][0]) for kind, name in self.items() if kind == "directive" and name not in of[kind]),
             ("CapabilityBoundingSet", " ".join(of["capability"])),
-            ("RestrictAddressFamilies", " ".join(of["family"]) or NO_FAMILY),
-            ("RestrictNamespaces", " ".join(of["namespace"]) or "yes"),
-            ("SystemCallFilter", " ".join(["@default", *calls])),
-            ("SystemCallErrorNumber", "EPERM"),
+            *((name, value) for kind, name, value in lists if kind not in open_kinds),
             *([("ReadWritePaths", " ".join(writable))] if writable else []),
         ]
 

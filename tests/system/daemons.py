@@ -43,7 +43,12 @@ def load(folder: Path) -> Daemon:
     )
 
 
-ALL_DAEMONS = tuple(load(path.parent) for path in sorted(FOLDER.glob("*/daemon.toml")))
+def load_all(folder: Path = FOLDER) -> tuple[Daemon, ...]:
+    """Read every daemon below a folder, by name."""
+    return tuple(load(path.parent) for path in sorted(folder.glob("*/daemon.toml")))
+
+
+ALL_DAEMONS = load_all()
 
 DAEMONS = tuple(daemon for daemon in ALL_DAEMONS if not daemon.slow)
 """Those that every run of the tests studies."""
