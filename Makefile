@@ -11,7 +11,7 @@ SERVICES ?=
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test test-long lint conformance bench fuzz bpf report oracle kill-test clean
+.PHONY: help setup demo test test-long lint conformance bench fuzz bpf report oracle kill-test deb clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -26,6 +26,7 @@ help:
 	@echo 'make report   measure real daemons, write docs/results.md and build/report.json (DAEMONS=name for one)'
 	@echo 'make oracle   find out what the small services need at least (SERVICES=name for one); takes many minutes'
 	@echo 'make kill-test  kill unit-tailor before every change that it makes to a service (long)'
+	@echo 'make deb      build dist/unit-tailor_VERSION_all.deb'
 	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
 
 setup:
@@ -65,6 +66,9 @@ report: setup
 
 kill-test: setup
 	UNIT_TAILOR_EVERY_POINT=1 $(PYTHON) -m pytest tests/profiler/validate/test_killed_anywhere.py
+
+deb: setup
+	@tools/build_deb.sh
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
