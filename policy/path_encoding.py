@@ -245,4 +245,17 @@ def system_specifiers(unit: str) -> dict[str, str]:
     prefix, _, instance = unit.rpartition(".")[0].partition("@")
     directories = {"S": "/var/lib", "C": "/var/cache", "L": "/var/log", "E": "/etc", "t": "/run"}
     temporary = {"T": "/tmp", "V": "/var/tmp"}
-    return {**directories, **temporary, "n": unit, "N": unit.rpartition(".")[0], "p": prefix, "i": instance}
+    manager = {"u": "root", "U": "0", "g": "root", "G": "0", "h": "/root"}
+    last = prefix.rpartition("-")[2]
+    names = {"n": unit, "N": unit.rpartition(".")[0], "p": prefix, "P": unescaped(prefix), "i": instance}
+    names |= {"I": unescaped(instance), "j": last, "J": unescaped(last)}
+    names["f"] = "/" + unescaped(instance or prefix).removeprefix("/")
+    return {**directories, **temporary, **manager, **names}
+
+
+def unescaped(name: str) -> str:
+    """Return what a part of a unit's name stands for: a dash is a slash, ``\\xNN`` a byte (``unit_name_unescape``)."""
+    text = name.replace("-", "/").encode("utf-8", "surrogateescape")
+    return re.sub(rb"\\x([0-9a-fA-F]{2})", lambda match: bytes([int(match[1], 16)]), text).decode(
+        "utf-8", "surrogateescape"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from policy.advice import Advice, advise
 from policy.decide import Decision, decide
@@ -10,9 +10,11 @@ from policy.drop_in import DropIn, Setting
 from policy.drop_in_for import drop_in_settings
 from policy.host_facts import HostFacts
 from policy.level import Level
+from policy.replay import replay
 from policy.service_profile import Profile
+from policy.template import for_all_instances, template_of
 from policy.wording import denial_in_words
-from profiler.errors import ExitCode, ToolError
+from profiler.errors import ExitCode, ToolError, UsageError
 from profiler.version import VERSION
 
 
@@ -35,12 +37,17 @@ class Generated:
 
 
 def generate(
-    profile: Profile, host: HostFacts, *, accept_partial: bool = False, level: Level = Level.STANDARD
+    profile: Profile,
+    host: HostFacts,
+    *,
+    accept_partial: bool = False,
+    level: Level = Level.STANDARD,
+    template: bool = False,
 ) -> Generated:
-    """Return the tightest drop-in of a level for a profile.
+    """Return the tightest drop-in of a level for a profile, for all instances of its ``template`` if that is asked for.
 
-    Raises ToolError for a profile without facts, for a partial one unless that is accepted, and if no settings were
-    found under which everything that was recorded is allowed.
+    Raises UsageError for a template where the unit is no instance of one; ToolError for a profile without facts, for a
+    partial one unless that is accepted, and if no settings were found under which all that was recorded is allowed.
     """
     check_usable(profile, accept_partial=accept_partial)
     decision = decide(profile, host, level)
@@ -54,7 +61,23 @@ def generate(
         for name, values, comments in drop_in_settings(decision)
         for position, value in enumerate(values)
     )
-    return Generated(decision, DropIn(settings, header(profile, host, level), VERSION))
+    if not template:
+        return Generated(decision, DropIn(settings, header(profile, host, level), VERSION))
+    general = _for_all_instances(settings, profile, host)
+    lines = header(profile, host, level, template_of(profile.header.unit.name))
+    return Generated(decision, DropIn(general, lines, VERSION))
+
+
+def _for_all_instances(settings: tuple[Setting, ...], profile: Profile, host: HostFacts) -> tuple[Setting, ...]:
+    """Return the settings for the template; as they are, should the recorded instance not survive the general form."""
+    unit = profile.header.unit.name
+    if not template_of(unit):
+        raise UsageError(f"{unit} is not an instance of a template", hint="leave out --template")
+    general = for_all_instances([(setting.name, setting.value) for setting in settings], unit)
+    if replay(profile, general, host).denials:
+        return settings
+    changed = (replace(setting, value=value) for setting, (_, value) in zip(settings, general, strict=True))
+    return tuple({(setting.name, setting.value): setting for setting in reversed(tuple(changed))}.values())[::-1]
 
 
 def check_usable(profile: Profile, *, accept_partial: bool) -> None:
@@ -70,7 +93,7 @@ def check_usable(profile: Profile, *, accept_partial: bool) -> None:
         )
 
 
-def header(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> tuple[str, ...]:
+def header(profile: Profile, host: HostFacts, level: Level = Level.STANDARD, template: str = "") -> tuple[str, ...]:
     """Return the comment lines at the top of a drop-in: for what it was made, and what was not seen."""
     known = profile.header
     recorders = ", ".join(known.recorders) or "an unknown recorder"
@@ -79,6 +102,8 @@ def header(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> 
         f" in {len(known.recordings)} recording(s) by {recorders}",
         "What was recorded is allowed, what was not is not: only what the workload did is covered.",
     ]
+    if template:
+        lines.insert(1, f"for all instances of {template}: others may do what this one was not seen to do")
     if level is not Level.STANDARD:
         lines.insert(1, f"level: {level}")
     if known.unobserved:

@@ -9,6 +9,7 @@ import click
 
 from policy.exposure_rating import rate
 from policy.level import Level
+from policy.template import template_of
 from policy.wording import advice_in_words
 from profiler import profile_file, progress
 from profiler.commands._output import show
@@ -18,6 +19,7 @@ from profiler.level_option import level_option
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.run import pasteable
 from profiler.target import target, target_option, target_remarks
+from profiler.unit.unit import OUR_DROP_IN
 
 
 @click.command("generate")
@@ -31,6 +33,7 @@ from profiler.target import target, target_option, target_remarks
 @force_option
 @level_option
 @target_option
+@click.option("--template", is_flag=True, help="Make it for all instances: %i where a path names the recorded one.")
 @click.option("--accept-partial", is_flag=True, help="Make a drop-in although the recording lost something.")
 @json_option
 @quiet_option
@@ -48,7 +51,9 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
         click.echo(line, err=True)
     host = target(systemd)
     with progress.step("cutting the drop-in"):
-        generated = generate(recorded, host, accept_partial=options["accept_partial"], level=level)
+        generated = generate(
+            recorded, host, accept_partial=options["accept_partial"], level=level, template=options["template"]
+        )
     click.echo(str(rate(generated.decision)), err=True)
     for advice in generated.advice:
         click.echo(f"advice: {advice_in_words(advice)}", err=True)
@@ -60,4 +65,7 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     if style is not JsonStyle.OFF:
         click.echo(style.render(generated_document(generated, level, output)))
     click.echo(f"wrote {len(generated.drop_in.settings)} settings to {output}", err=True)
+    if options["template"]:
+        place = f"/etc/systemd/system/{template_of(recorded.header.unit.name)}.d/{OUR_DROP_IN}"
+        click.echo(f"for all instances, install it as {place} and run: systemctl daemon-reload", err=True)
     click.echo(f"next: {pasteable(['unit-tailor', 'replay', str(profile), str(output)])}", err=True)
