@@ -9,7 +9,7 @@ from policy.behaviour import OK, UNKNOWN, Behaviour, CapabilityUsed, Fact, Names
 from policy.equivalence import ENOSYS_NEWCOMERS
 from policy.fact_order import ordered
 from policy.host_facts import HostFacts
-from policy.sandbox.denial import Denial
+from policy.sandbox.denial import SILENT, Denial
 from policy.sandbox.sandbox import Sandbox
 from policy.service_profile import Profile
 from policy.settings import Assignment, build_sandbox, parse_settings
@@ -26,7 +26,8 @@ def denied_under(
     """Return what failed in the recording ``under`` a drop-in and is the drop-in's doing.
 
     A failure counts if the model says that the drop-in refuses just this with just this errno, or, where a recording
-    from ``before`` is at hand, if the same thing succeeded there. A failure that was there before does not count.
+    from ``before`` is at hand, if the same thing succeeded there. A failure that was there before does not count. What
+    succeeds counts if the model says that it now does something else, such as reading an empty file.
     """
     unit = under.header.unit
     own = build_sandbox(parse_settings(unit.assignments, host), host, unit)
@@ -35,14 +36,36 @@ def denied_under(
     found: dict[tuple[str, ...], Denial] = {}
     for fact in ordered(under.facts):
         outcomes = known.get(_key(fact.behaviour), frozenset())
-        if fact.outcome in outcomes | {OK, UNKNOWN} or has_fallback(fact):
-            continue
-        denial = _blamed(fact, own, merged)
-        if denial is None and OK in outcomes and fact.outcome in REFUSALS:
-            denial = Denial(fact, "", "a setting of the drop-in", fact.outcome, "it worked when it was recorded")
+        if fact.outcome == OK:
+            denial = _silently(fact, own, merged) if before is None or OK in outcomes else None
+        elif fact.outcome in outcomes | {UNKNOWN} or has_fallback(fact):
+            denial = None
+        else:
+            denial = _blamed(fact, own, merged)
+            if denial is None and OK in outcomes and fact.outcome in REFUSALS:
+                denial = Denial(fact, "", "a setting of the drop-in", fact.outcome, "it worked when it was recorded")
         if denial is not None:
             found.setdefault((denial.setting, *_key(fact.behaviour)), denial)
     return tuple(found.values())
+
+
+def vanished(under: Profile, before: Profile) -> tuple[Fact, ...]:
+    """Return what succeeded in the recording ``before`` and was not even tried in the one ``under`` a drop-in.
+
+    Much of that is chance (names with numbers, what depends on timing); the rest comes after a denial.
+    """
+    tried = {_key(fact.behaviour) for fact in under.facts}
+    gone: dict[tuple[str, ...], Fact] = {}
+    for fact in ordered(before.facts):
+        if fact.outcome == OK and (key := _key(fact.behaviour)) not in tried:
+            gone.setdefault(key, fact)
+    return tuple(gone.values())
+
+
+def _silently(fact: Fact, own: Sandbox, merged: Sandbox) -> Denial | None:
+    # A call that succeeds and does something else than it would without the drop-in.
+    denial = merged.judge(fact)
+    return denial if denial is not None and denial.outcome in SILENT and own.judge(fact) is None else None
 
 
 def has_fallback(fact: Fact) -> bool:

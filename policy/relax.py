@@ -1,12 +1,13 @@
 """Relax: the smallest changes to a drop-in under which it allows what it denied.
 
-In this order: one more element for a list, the value that deciding chooses for the directive to blame, the value that
-it chooses for another one, and, where nothing else helps, the directive is left out.
+In this order: one more element for a list, one word less in a list of what is denied, the value that deciding chooses
+for the directive to blame, the value that it chooses for another one, and, where nothing else helps, the directive is
+left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from policy.behaviour import OK, Fact, SystemCall
@@ -17,7 +18,7 @@ from policy.sandbox.denial import Denial
 from policy.sandbox.sandbox import Sandbox
 from policy.service_profile import Profile
 from policy.settings import Assignment, build_sandbox, parse_settings
-from policy.wording import denial_in_words
+from policy.wording import behaviour_in_words
 
 ROUNDS = 200
 """More changes than any drop-in needs: the loop is bounded."""
@@ -26,24 +27,32 @@ ROUNDS = 200
 @dataclass(frozen=True)
 class Relaxation:
     """A change to one directive: ``values`` are added to those in the drop-in, or stand in their place (none: it is
-    left out); ``reason`` is what that allows, in words.
+    left out); ``reason`` is what that allows, in words. ``taken`` are the words that went, where only words did.
     """
 
     directive: str
     values: tuple[str, ...]
     adds: bool
     reason: str
+    taken: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if not self.values:
-            return f"without {self.directive}=: {self.reason}"
-        how = "more" if self.adds else "now"
-        return f"{how} {' '.join(f'{self.directive}={value}' for value in self.values)}: {self.reason}"
+        return f"{self.in_words}, to {self.reason}" if self.reason else self.in_words
+
+    @property
+    def in_words(self) -> str:
+        """What to do with the drop-in."""
+        lines = " ".join(f"{self.directive}={value}" for value in self.values)
+        if self.adds:
+            return f"add {lines}"
+        if self.taken:
+            return f"take {' '.join(self.taken)} out of {self.directive}="
+        return f"replace {self.directive}= by {lines}" if self.values else f"remove {self.directive}="
 
     def applied_to(self, drop_in: DropIn) -> DropIn:
         """Return the drop-in with the change, and with the reason as a comment."""
         kept = [one for one in drop_in.settings if self.adds or one.name != self.directive]
-        comment = (f"relaxed: {self.reason}",)
+        comment = (f"relaxed, to {self.reason}",)
         new = [Setting(self.directive, value, comment if place == 0 else ()) for place, value in enumerate(self.values)]
         return replace(drop_in, settings=(*kept, *new))
 
@@ -58,16 +67,32 @@ def relax(drop_in: DropIn, denials: Sequence[Denial], profile: Profile, host: Ho
     search = _Search(union, host)
     changes: list[Relaxation] = []
     for fact, denial in wanted.items():
-        for _ in range(ROUNDS):
-            now = search.judge(drop_in, fact)
-            if now is None:
-                break
-            change = search.smallest(drop_in, fact, replace(now, fact=denial.fact))
-            if change is None:
-                break
-            changes.append(change)
+        found = search.changes_for(drop_in, fact, denial)
+        for change in found:
             drop_in = change.applied_to(drop_in)
+        changes += found
     return tuple(changes)
+
+
+def words_less(drop_in: DropIn, directive: str, reason: str) -> Iterator[Relaxation]:
+    """Yield a change for each word of a directive in a drop-in: without this word. There is none for the only one."""
+    lines = [one.value for one in drop_in.settings if one.name == directive]
+    words = [(place, word) for place, line in enumerate(lines) for word in line.removeprefix("~").split()]
+    if len(words) < 2 or any(set(line) & set("\"'\\") for line in lines):
+        return
+    for place, word in words:
+        yield without_words(drop_in, directive, {(place, word)}, reason)
+
+
+def without_words(drop_in: DropIn, directive: str, taken: Set[tuple[int, str]], reason: str) -> Relaxation:
+    """Return the change that takes words out of a directive: pairs of the place of the line among those of the
+    directive, and the word."""
+    kept: list[str] = []
+    for place, line in enumerate(one.value for one in drop_in.settings if one.name == directive):
+        words = [word for word in line.removeprefix("~").split() if (place, word) not in taken]
+        if words or not line.strip():
+            kept.append(("~" if line.startswith("~") else "") + " ".join(words))
+    return Relaxation(directive, tuple(kept), adds=False, reason=reason, taken=tuple(word for _, word in sorted(taken)))
 
 
 class _Search:
@@ -81,28 +106,57 @@ class _Search:
         """Return why a fact is denied by the drop-in, None if it is not."""
         return self._sandbox(drop_in.assignments).judge(fact)
 
-    def smallest(self, drop_in: DropIn, fact: Fact, denial: Denial) -> Relaxation | None:
-        """Return the first change in the order of size under which this denial is gone."""
+    def changes_for(self, drop_in: DropIn, fact: Fact, denial: Denial) -> list[Relaxation]:
+        """Return the changes under which a fact is allowed; none if there are none, or if it is allowed already.
+
+        Several settings can stand in the way of one fact, one behind the other.
+        """
+        changes: list[Relaxation] = []
+        for _ in range(ROUNDS):
+            now = self.judge(drop_in, fact)
+            if now is None:
+                return changes
+            change = self._smallest(drop_in, fact, replace(now, fact=denial.fact))
+            if change is None:
+                break
+            changes.append(change)
+            drop_in = change.applied_to(drop_in)
+        return []
+
+    def _smallest(self, drop_in: DropIn, fact: Fact, denial: Denial) -> Relaxation | None:
+        # The first change in the order of size under which the fact is allowed, or else another setting is in the way.
         before = self._denied(drop_in)
+        next_in_the_way = None
         for change in self._changes(drop_in, fact, denial):
             changed = change.applied_to(drop_in)
-            if self.judge(changed, fact) is not None:
+            left = self.judge(changed, fact)
+            if left is not None and (next_in_the_way or left.directive == denial.directive):
                 continue
             if change.adds or self._denied(changed) <= before:
-                return change
-        return None
+                if left is None:
+                    return change
+                next_in_the_way = change
+        return next_in_the_way
 
     def _changes(self, drop_in: DropIn, fact: Fact, denial: Denial) -> Iterator[Relaxation]:
-        reason = denial_in_words(denial)
+        reason = behaviour_in_words(denial.fact.behaviour)
         current = parse_settings((*self.unit.assignments, *drop_in.assignments), self.host)
         different = [name for name, value in self.decided.items() if value != current[name]]
         different.sort(key=lambda name: name != denial.directive)
-        for name in different:
-            for element in self.decided[name].elements():
-                if element not in current[name].elements():
-                    yield Relaxation(name, (element,), adds=True, reason=reason)
+        more = [
+            Relaxation(name, (element,), adds=True, reason=reason)
+            for name in different
+            for element in self.decided[name].elements()
+            if element not in current[name].elements()
+        ]
         if isinstance(fact.behaviour, SystemCall):
-            yield Relaxation("SystemCallFilter", (fact.behaviour.name,), adds=True, reason=reason)
+            more.append(Relaxation("SystemCallFilter", (fact.behaviour.name,), adds=True, reason=reason))
+        less = list(words_less(drop_in, denial.directive, reason))
+        # A word that is just what is missing goes first; a group that has it and more goes last.
+        missing = {value for change in more for value in change.values}
+        yield from (change for change in less if set(change.taken) <= missing)
+        yield from more
+        yield from (change for change in less if not set(change.taken) <= missing)
         for name in different:
             if self.decided[name].values():
                 yield Relaxation(name, self.decided[name].values(), adds=False, reason=reason)

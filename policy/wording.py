@@ -64,7 +64,12 @@ _MEMORY = {
     "shmat-execute": "attach shared memory as executable",
 }
 
-_WITHOUT_EFFECT = "unseen"
+_SILENT = {
+    "unseen": "left without effect on others",
+    "empty": "left empty",
+    "fewer": "left with fewer names",
+    "lost": "written where it will be lost",
+}
 
 
 def behaviour_in_words(behaviour: Behaviour) -> str:
@@ -131,9 +136,13 @@ def _address(address: SocketAddress) -> str:
 def fact_in_words(fact: Fact) -> str:
     """Return a fact in one printable line: what was done, how it came out, where it was seen, and how it is known."""
     outcome = {OK: "", UNKNOWN: ", with an unknown result"}.get(fact.outcome, f", which failed with {fact.outcome}")
+    return behaviour_in_words(fact.behaviour) + printable(f"{outcome} ({place_in_words(fact)})")
+
+
+def place_in_words(fact: Fact) -> str:
+    """Return where a fact was seen: the Exec line, the phase, the process and its call."""
     where = [fact.exec_line, fact.phase, *(["inferred"] if fact.known is Known.INFERRED else [])]
-    evidence = f"; {fact.evidence}" if fact.evidence else ""
-    return behaviour_in_words(fact.behaviour) + printable(f"{outcome} ({', '.join(where)}{evidence})")
+    return printable(", ".join(where) + (f"; {fact.evidence}" if fact.evidence else ""))
 
 
 def advice_in_words(advice: Advice) -> str:
@@ -144,14 +153,15 @@ def advice_in_words(advice: Advice) -> str:
 def denial_in_words(denial: Denial) -> str:
     """Return a denial in one printable line: the fact, what the service would see instead, and the setting to blame."""
     note = f" ({denial.note})" if denial.note else ""
-    return f"{fact_in_words(denial.fact)}: {_outcome(denial)} by {printable(denial.setting + note)}"
+    return f"{fact_in_words(denial.fact)}: {outcome_in_words(denial)} by {printable(denial.setting + note)}"
 
 
-def _outcome(denial: Denial) -> str:
+def outcome_in_words(denial: Denial) -> str:
+    """Return what a service sees of a denial."""
     if denial.outcome == KILLED:
         return "killed with SIGSYS"
-    if denial.outcome == _WITHOUT_EFFECT:
-        return "left without effect on others"
+    if denial.outcome in _SILENT:
+        return _SILENT[denial.outcome]
     if denial.outcome == OK:
         return "allowed although it had failed,"
     return f"refused with {printable(denial.outcome)}"

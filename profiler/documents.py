@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from policy.advice import Advice
+from policy.blame import Blame, changes_of
 from policy.drop_in import DropIn
 from policy.exposure_rating import Rating, rate
 from policy.relax import Relaxation
@@ -103,8 +104,28 @@ def generated_document(generated: Generated, level: str, output: Path | None) ->
 def relaxation_documents(relaxations: Sequence[Relaxation]) -> list[Document]:
     """Return changes to a drop-in: what is added or takes the place of a directive's values, and why."""
     return [
-        {"directive": one.directive, "values": list(one.values), "adds": one.adds, "reason": one.reason}
+        {
+            "directive": one.directive,
+            "values": list(one.values),
+            "adds": one.adds,
+            "taken": list(one.taken),
+            "words": one.in_words,
+            "reason": one.reason,
+        }
         for one in relaxations
+    ]
+
+
+def cause_documents(blamed: Sequence[Blame]) -> list[Document]:
+    """Return what is to blame: the setting, its lines in the drop-in, what it denied, and what would allow that."""
+    return [
+        {
+            "setting": one.setting,
+            "lines": [{"line": line.line, "text": f"{line.name}={line.value}"} for line in one.lines],
+            "denials": denial_documents(one.denials),
+            "suggestions": relaxation_documents(one.changes),
+        }
+        for one in blamed
     ]
 
 
@@ -126,14 +147,16 @@ def verdict_fields(verdict: Verdict) -> Document:
     }
 
 
-def validation_document(unit: str, relaxed: Relaxed, suggested: Sequence[Relaxation], drop_in: Path) -> Document:
+def validation_document(unit: str, relaxed: Relaxed, drop_in: Path) -> Document:
     """Return what ``validate`` prints; ``drop_in`` is the file that was judged last."""
     return document(
         unit=unit,
         **verdict_fields(relaxed.verdict),
         restarts=relaxed.restarts,
         relaxations=relaxation_documents(relaxed.relaxations),
-        suggestions=relaxation_documents(suggested),
+        causes=cause_documents(relaxed.blamed),
+        suggestions=relaxation_documents(changes_of(relaxed.blamed)),
+        innocent=relaxed.innocent,
         drop_in=str(drop_in),
     )
 

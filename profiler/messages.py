@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from policy.blame import Blame
 from policy.relax import Relaxation
 from policy.replay import Replayed
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
-from policy.wording import denial_in_words
+from policy.wording import behaviour_in_words, denial_in_words, outcome_in_words, place_in_words
 from profiler.record import Recorded
 from profiler.run import pasteable
 from profiler.terminal import printable
-from profiler.validate.validation import Verdict
+from profiler.validate.relaxing import Relaxed
 
 SHOWN = 20
 """How many denials are listed before the rest is only counted."""
@@ -60,12 +61,16 @@ def replay_summary(replayed: Replayed) -> str:
     return summary + (f", {still_refused} refused as before, with another errno" if still_refused else "")
 
 
-def verdict_in_words(verdict: Verdict, unit: str) -> list[str]:
-    """Return what a validation found."""
-    lines = [f"systemd ignores: {printable(warning)}" for warning in verdict.warnings]
-    lines += [f"blocked: {line}" for line in denials_in_words(verdict.denials)]
+def validation_in_words(relaxed: Relaxed, unit: str) -> list[str]:
+    """Return what a validation found: what was relaxed, what is blocked and by which line, and the verdict."""
+    verdict = relaxed.verdict
+    lines = relaxation_lines(relaxed.relaxations)
+    lines += [f"systemd ignores: {printable(warning)}" for warning in verdict.warnings]
+    lines += blame_in_words(relaxed.blamed)
     if verdict.problem:
         lines.append(f"failed: {printable(verdict.problem)}")
+    if relaxed.innocent:
+        lines.append("the drop-in is not to blame: without any of its settings the same goes wrong")
     if verdict.fits:
         lines.append(f"{unit} works under the drop-in: nothing was blocked")
     else:
@@ -74,6 +79,31 @@ def verdict_in_words(verdict: Verdict, unit: str) -> list[str]:
         f"exposure: {verdict.exposure_before} before, {verdict.exposure_after} after (systemd-analyze security)"
     )
     return lines
+
+
+def blame_in_words(blamed: Sequence[Blame], *, shown: int = SHOWN) -> list[str]:
+    """Return a paragraph for each cause: what was blocked, in which process and phase, by which line, and what would
+    allow it."""
+    lines = [line for one in blamed[:shown] for line in _blame_lines(one)]
+    return lines + ([f"... and {len(blamed) - shown} more causes"] if len(blamed) > shown else [])
+
+
+def _blame_lines(one: Blame) -> Iterator[str]:
+    if one.denials:
+        first = one.denials[0]
+        more = f", and {len(one.denials) - 1} more" if len(one.denials) > 1 else ""
+        yield f"blocked: {behaviour_in_words(first.fact.behaviour)}: {outcome_in_words(first)}{more}"
+        seen = "" if first.changes_errno else " (as recorded before; it did not get that far now)"
+        yield printable(f"  where: {place_in_words(first.fact)}{seen}")
+    else:
+        yield "blocked: something that cannot be seen; found by restarts without single settings"
+    for line in one.lines:
+        where = f"line {line.line} of the drop-in" if line.line else "the drop-in"
+        yield printable(f"  by: {where}: {line.name}={line.value}")
+    if not one.lines:
+        yield printable(f"  by: {one.setting}" + (f" ({one.denials[0].note})" if one.denials else ""))
+    for change in one.changes:
+        yield printable(f"  the smallest change: {change.in_words}")
 
 
 def relaxation_lines(relaxations: Sequence[Relaxation]) -> list[str]:
@@ -87,4 +117,13 @@ def installation_advice(unit: str, drop_in: Path) -> list[str]:
         "next, to install it for good:",
         f"  {pasteable(['unit-tailor', 'apply', unit, str(drop_in)])}",
         "  (with --confirm-within 10min it goes away by itself unless you confirm it)",
+    ]
+
+
+def relaxing_advice(unit: str, drop_in: Path) -> list[str]:
+    """Return the command that makes a drop-in fit."""
+    return [
+        "next, to allow the least of what is blocked:",
+        f"  {pasteable(['unit-tailor', 'validate', unit, str(drop_in), '--relax'])}",
+        "  (with the options that were given now)",
     ]

@@ -173,6 +173,11 @@ class Directive(ABC):
         """Return the exceptions that a list value makes, each of which some fact should need."""
         return ()
 
+    @classmethod
+    def possible_elements(cls, host: HostFacts) -> tuple[str, ...]:  # noqa: ARG003  # lists override it
+        """Return the exceptions that the target's systemd knows, where there is a list of them: not of paths."""
+        return ()
+
     def without(self, element: str) -> Self:  # noqa: ARG002  # lists override it
         """Return this value without one of its ``elements``: explain asks which facts it would then deny."""
         return self

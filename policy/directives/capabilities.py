@@ -91,6 +91,11 @@ class CapabilityBoundingSet(Directive):
         """Return the capabilities that are kept, unless all are."""
         return in_order(self.kept) if self.kept != ALL_CAPABILITIES else ()
 
+    @classmethod
+    def possible_elements(cls, host: HostFacts) -> tuple[str, ...]:
+        """Return all capabilities."""
+        return tuple(name for name in in_order(ALL_CAPABILITIES) if knows(name, host.systemd_version))
+
     def without(self, element: str) -> Self:
         """Drop one more."""
         return type(self)(self.kept - {element})

@@ -145,6 +145,11 @@ class RestrictNamespaces(Directive):
         """Return the kinds that are kept, if any are refused."""
         return tuple(kind for kind in KINDS if kind in (self.kept or frozenset()))
 
+    @classmethod
+    def possible_elements(cls, host: HostFacts) -> tuple[str, ...]:
+        """Return all kinds of namespaces."""
+        return tuple(sorted(all_kinds(host)))
+
     def without(self, element: str) -> Self:
         """Keep one less."""
         return type(self)((self.kept or frozenset()) - {element})

@@ -115,6 +115,12 @@ class RestrictAddressFamilies(Directive):
         """Return the families of an allow-list."""
         return _in_order(self.families) if self.allow_list else ()
 
+    @classmethod
+    def possible_elements(cls, host: HostFacts) -> tuple[str, ...]:
+        """Return all families, the Internet's first."""
+        version = host.systemd_version
+        return _in_order(frozenset(name for name in ADDRESS_FAMILIES if family_name(name, version) == name))
+
     def without(self, element: str) -> Self:
         """Return the list without one family."""
         return type(self)(self.allow_list, self.families - {element})

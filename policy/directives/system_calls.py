@@ -141,6 +141,11 @@ class SystemCallFilter(Directive):
         """Return the names that were added to the groups one by one."""
         return self.calls.single_names if self.calls else ()
 
+    @classmethod
+    def possible_elements(cls, host: HostFacts) -> tuple[str, ...]:
+        """Return all calls that the target's systemd knows."""
+        return tuple(sorted(known_calls(host)))
+
     def without(self, element: str) -> Self:
         """Return the filter without one name."""
         if self.calls is None or self.host is None:

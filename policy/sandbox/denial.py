@@ -9,6 +9,9 @@ from policy.behaviour import Fact, PathPair, PathUse
 KILLED = "SIGSYS"
 """The outcome of a call that a seccomp filter answers by ending the process."""
 
+SILENT = frozenset({"empty", "fewer", "lost", "unseen"})
+"""The outcomes of calls that succeed and do something else than before (see ``hidden`` and ``mount_table``)."""
+
 
 @dataclass(frozen=True)
 class Denial:

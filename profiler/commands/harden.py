@@ -22,7 +22,7 @@ from profiler.host import read_host_facts
 from profiler.level_option import level_option
 from profiler.machine import Machine
 from profiler.machine_choice import MachineChoice, machine_options
-from profiler.messages import denials_in_words, installation_advice, relaxation_lines, replay_summary, verdict_in_words
+from profiler.messages import denials_in_words, installation_advice, replay_summary, validation_in_words
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.record import Recorded, record_unit
 from profiler.service_options import check_option, duration_option, engine_option, workload_option
@@ -31,7 +31,7 @@ from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.unit_argument import unit_argument
 from profiler.validate.guard import attended
-from profiler.validate.relaxing import Relaxed, validate_relaxing
+from profiler.validate.relaxing import Relaxed, Trying
 from profiler.validate.validation import Verdict, validate
 
 
@@ -102,10 +102,9 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
         )
     if relaxed.relaxations:
         profile_file.write_text(drop_in_path, relaxed.drop_in.render(), mode=0o644, force=True)
-        _say(style, relaxation_lines(relaxed.relaxations))
     click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
     _answer(style, hardening_document(recorded, (profile_path, drop_in_path), generated, replayed, relaxed))
-    return _conclude(relaxed.verdict, study.name, drop_in_path, style)
+    return _conclude(relaxed, study.name, drop_in_path, style)
 
 
 def _validate(
@@ -132,14 +131,13 @@ def _validate(
             follow=step.follow,
         )
 
-    if not options["relax"]:
-        return Relaxed(generated.drop_in, test(generated.drop_in))
-    return validate_relaxing(generated.drop_in, test, host, before, step.detail)
+    trying = Trying(test, host, before, step.detail)
+    return trying.until_it_fits(generated.drop_in) if options["relax"] else trying.once(generated.drop_in)
 
 
-def _conclude(verdict: Verdict, name: str, drop_in_path: Path, style: JsonStyle) -> int:
-    _say(style, verdict_in_words(verdict, name))
-    if not verdict.fits:
+def _conclude(relaxed: Relaxed, name: str, drop_in_path: Path, style: JsonStyle) -> int:
+    _say(style, validation_in_words(relaxed, name))
+    if not relaxed.verdict.fits:
         return ExitCode.DOES_NOT_FIT
     for line in installation_advice(name, drop_in_path):
         click.echo(line, err=True)

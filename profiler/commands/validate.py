@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from policy.drop_in import DropIn
-from policy.relax import Relaxation
 from profiler import profile_file, progress
 from profiler.commands._output import show
 from profiler.documents import validation_document
@@ -16,14 +15,13 @@ from profiler.drop_in_file import read_drop_in
 from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
 from profiler.machine_choice import MachineChoice, machine_options
-from profiler.messages import installation_advice, relaxation_lines, verdict_in_words
+from profiler.messages import installation_advice, relaxing_advice, validation_in_words
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.service_options import check_option, engine_option, workload_option
-from profiler.terminal import printable
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.unit_argument import unit_argument
-from profiler.validate.relaxing import Relaxed, suggestions, validate_relaxing
+from profiler.validate.relaxing import Relaxed, Trying
 from profiler.validate.validation import Verdict, validate
 
 
@@ -37,6 +35,11 @@ from profiler.validate.validation import Verdict, validate
     "--profile", type=click.Path(path_type=Path, readable=False), help="A recording of the same use, to compare with."
 )
 @click.option("--keep", is_flag=True, help="If it fits, leave the drop-in in force until the next boot.")
+@click.option(
+    "--bisect/--no-bisect",
+    default=None,
+    help="Find the setting to blame by restarts where the model cannot name it. Default: in a twin, and with --relax.",
+)
 @click.option("--relax", is_flag=True, help="Allow the least of what is blocked and try again, until it fits.")
 @click.option(
     "-o",
@@ -86,16 +89,19 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
                     follow=step.follow,
                 )
 
-            if options["relax"]:
-                relaxed = validate_relaxing(parsed, test, host, before, step.detail)
-            else:
-                relaxed = Relaxed(parsed, test(parsed))
-    suggested = () if relaxed.verdict.fits else suggestions(relaxed.drop_in, relaxed.verdict, host, before)
+            trying = Trying(test, host, before, step.detail, by_restarts=_by_restarts(machine_choice, options))
+            relaxed = trying.until_it_fits(parsed) if options["relax"] else trying.once(parsed)
     judged = output if relaxed.relaxations else drop_in
     if relaxed.relaxations:
         profile_file.write_text(output, relaxed.drop_in.render(), mode=0o644, force=True)
         click.echo(f"wrote {output}", err=True)
-    return _conclude(study.name, relaxed, suggested, judged, options["json_style"])
+    return _conclude(study.name, relaxed, judged, options["json_style"])
+
+
+def _by_restarts(machine_choice: MachineChoice, options: dict[str, Any]) -> bool:
+    # What serves others is not restarted a dozen times unless that is wanted.
+    wanted: bool | None = options["bisect"]
+    return (machine_choice.is_twin or options["relax"]) if wanted is None else wanted
 
 
 def _check_relaxable(parsed: DropIn, drop_in: Path, output: Path, *, force: bool) -> None:
@@ -106,12 +112,9 @@ def _check_relaxable(parsed: DropIn, drop_in: Path, output: Path, *, force: bool
     profile_file.check_writable(output, force=force)
 
 
-def _conclude(unit: str, relaxed: Relaxed, suggested: tuple[Relaxation, ...], drop_in: Path, style: JsonStyle) -> int:
-    lines = [*relaxation_lines(relaxed.relaxations), *verdict_in_words(relaxed.verdict, unit)]
-    lines += [printable(f"the smallest change: {change}") for change in suggested]
-    show(style, validation_document(unit, relaxed, suggested, drop_in), lines)
-    if not relaxed.verdict.fits:
-        return ExitCode.DOES_NOT_FIT
-    for line in installation_advice(unit, drop_in):
+def _conclude(unit: str, relaxed: Relaxed, drop_in: Path, style: JsonStyle) -> int:
+    show(style, validation_document(unit, relaxed, drop_in), validation_in_words(relaxed, unit))
+    advice = installation_advice if relaxed.verdict.fits else relaxing_advice
+    for line in advice(unit, drop_in):
         click.echo(line, err=True)
-    return ExitCode.DONE
+    return ExitCode.DONE if relaxed.verdict.fits else ExitCode.DOES_NOT_FIT

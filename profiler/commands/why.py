@@ -9,17 +9,18 @@ from typing import Any
 import click
 
 from policy import drop_in
+from policy.blame import Blame, changes_of
 from policy.compare import denied_under
-from policy.relax import Relaxation
+from policy.replay import replay
 from profiler import profile_file, progress
 from profiler.commands._output import show
-from profiler.documents import denial_documents, document, relaxation_documents
+from profiler.documents import cause_documents, denial_documents, document, relaxation_documents
 from profiler.engines.choice import Engine
 from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
 from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
-from profiler.messages import denials_in_words
+from profiler.messages import blame_in_words
 from profiler.options import json_option, quiet_option
 from profiler.record import Recorded, record_running, record_unit
 from profiler.service_options import duration_option, engine_option, workload_option
@@ -29,7 +30,7 @@ from profiler.unit.workload import Workload
 from profiler.unit_argument import unit_argument
 from profiler.validate.guard import attended
 from profiler.validate.installed import installed
-from profiler.validate.relaxing import suggestions
+from profiler.validate.relaxing import blame_for, suggestions
 from profiler.validate.validation import Verdict
 
 
@@ -65,28 +66,30 @@ def command(unit: str, workload: Workload | None, **options: Any) -> int:
     if recorded.lived.workload_error is not None:
         problem = recorded.lived.workload_error.message
     denials = denied_under(parsed.assignments, recorded.profile, host, before)
-    verdict = Verdict(problem, denials, under=recorded.profile)
-    suggested = suggestions(parsed, verdict, host, before)
+    expected = replay(before, parsed.assignments, host).blocked if before is not None else ()
+    verdict = Verdict(problem, denials, expected, under=recorded.profile)
+    blamed = blame_for(parsed, verdict, suggestions(parsed, verdict, host, before), host)
     answer = document(
         unit=study.name,
         fits=verdict.fits,
         problem=verdict.problem,
         blocked=denial_documents(denials),
-        suggestions=relaxation_documents(suggested),
+        causes=cause_documents(blamed),
+        suggestions=relaxation_documents(changes_of(blamed)),
     )
-    show(options["json_style"], answer, _lines(study.name, verdict, suggested))
+    show(options["json_style"], answer, _lines(study.name, verdict, blamed))
     return ExitCode.DONE if verdict.fits else ExitCode.DOES_NOT_FIT
 
 
-def _lines(unit: str, verdict: Verdict, suggested: Sequence[Relaxation]) -> list[str]:
-    lines = [f"blocked: {line}" for line in denials_in_words(verdict.denials)]
-    lines += [printable(f"the smallest change: {change}") for change in suggested]
+def _lines(unit: str, verdict: Verdict, blamed: Sequence[Blame]) -> list[str]:
+    lines = blame_in_words(blamed)
     if verdict.problem:
         lines.append(f"failed: {printable(verdict.problem)}")
     if verdict.fits:
         lines.append(f"nothing that {unit} did was denied by the drop-in")
-    elif not verdict.denials:
-        lines.append("the model does not say by what; try: unit-tailor validate --relax (after unit-tailor revert)")
+    elif not blamed:
+        lines.append("the model does not say by which line of the drop-in")
+        lines.append(f"to find it by restarts: unit-tailor revert {unit}, then unit-tailor validate --bisect")
     return lines
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from policy.compare import denied_under
 from policy.host_facts import HostFacts
+from policy.replay import replay
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.settings import Assignment
@@ -23,11 +24,13 @@ from profiler.validate.trial import on_trial
 class Verdict:
     """Whether the service works under the drop-in: ``problem`` says what does not, ``denials`` what was refused.
 
-    ``exposure_before`` and ``exposure_after`` are systemd-analyze's levels, 0.0 to 10.0.
+    ``expected`` is what the drop-in denies by the model of that which was recorded without it: where the service did
+    not get that far, it says why. ``exposure_before`` and ``exposure_after`` are systemd-analyze's levels, 0.0 to 10.0.
     """
 
     problem: str = ""
     denials: tuple[Denial, ...] = ()
+    expected: tuple[Denial, ...] = ()
     warnings: tuple[str, ...] = ()
     exposure_before: float = 10.0
     exposure_after: float = 10.0
@@ -67,7 +70,8 @@ def validate(
         level_after = exposure(unit.machine, unit.name)
         problem, under = _live(unit, workload, engine, wellness, announce=announce, follow=follow)
         denials = denied_under(assignments, under, host, before)
-        verdict = Verdict(problem, denials, trial.warnings, level_before, level_after, kept=keep, under=under)
+        expected = replay(before, assignments, host).blocked if before is not None else ()
+        verdict = Verdict(problem, denials, expected, trial.warnings, level_before, level_after, kept=keep, under=under)
         trial.keep = keep and verdict.fits
     return verdict
 
