@@ -11,7 +11,7 @@ SERVICES ?=
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test test-long lint conformance bench fuzz bpf report oracle kill-test deb clean
+.PHONY: help setup demo test test-long lint conformance bench fuzz bpf report oracle faults kill-test deb clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -25,6 +25,7 @@ help:
 	@echo 'make bpf      compile the eBPF programs anew after a change of their source (needs clang, llvm, libbpf-dev)'
 	@echo 'make report   measure real daemons, write docs/results.md and build/report.json (DAEMONS=name for one)'
 	@echo 'make oracle   find out what the small services need at least (SERVICES=name for one); takes many minutes'
+	@echo 'make faults   seed faults into drop-ins of real daemons, write docs/faults.md and build/faults.json (DAEMONS=name for one); long'
 	@echo 'make kill-test  kill unit-tailor before every change that it makes to a service (long)'
 	@echo 'make deb      build dist/unit-tailor_VERSION_all.deb'
 	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
@@ -63,6 +64,9 @@ oracle: setup
 
 report: setup
 	$(PYTHON) -m tests.report.run $(DAEMONS)
+
+faults: setup
+	$(PYTHON) -m tests.faults.run $(DAEMONS)
 
 kill-test: setup
 	UNIT_TAILOR_EVERY_POINT=1 $(PYTHON) -m pytest tests/profiler/validate/test_killed_anywhere.py

@@ -71,7 +71,21 @@ def relax(drop_in: DropIn, denials: Sequence[Denial], profile: Profile, host: Ho
         for change in found:
             drop_in = change.applied_to(drop_in)
         changes += found
-    return tuple(changes)
+    return _merged(changes)
+
+
+def _merged(changes: Sequence[Relaxation]) -> tuple[Relaxation, ...]:
+    """Put words that are added to one directive on one line; paths stay alone, each with its reason."""
+    merged: dict[object, list[Relaxation]] = {}
+    for change in changes:
+        is_words = change.adds and not any(value.startswith(("/", '"', "'")) for value in change.values)
+        merged.setdefault(change.directive if is_words else change, []).append(change)
+    return tuple(group[0] if len(group) == 1 else _one_line(group) for group in merged.values())
+
+
+def _one_line(changes: Sequence[Relaxation]) -> Relaxation:
+    words = dict.fromkeys(value for change in changes for value in change.values)
+    return replace(changes[0], values=(" ".join(words),), reason=f"{changes[0].reason}, and {len(changes) - 1} more")
 
 
 def words_less(drop_in: DropIn, directive: str, reason: str) -> Iterator[Relaxation]:

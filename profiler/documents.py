@@ -16,6 +16,7 @@ from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.wording import fact_in_words
 from profiler.generation import Generated
+from profiler.minimisation import Minimised
 from profiler.record import Recorded
 from profiler.replay_document import denial_document, replay_fields
 from profiler.validate.relaxing import Relaxed
@@ -161,6 +162,27 @@ def validation_document(unit: str, relaxed: Relaxed, drop_in: Path) -> Document:
     )
 
 
+def minimisation_document(unit: str, found: Minimised, path: Path) -> Document:
+    """Return what ``minimise`` prints: what is gone, missed, put back and untried, and what that cost and gained."""
+    standing = found.standing
+    return document(
+        unit=unit,
+        complete=found.complete,
+        drop_in=str(path),
+        gone=[str(piece) for piece in standing.gone],
+        missed=[str(piece) for piece in standing.missed],
+        put_back=[str(piece) for piece in found.put_back],
+        not_tried=[str(piece) for piece in standing.left],
+        refused=denial_documents(found.verdict.denials if found.verdict else ()),
+        questions=standing.asked,
+        seconds=round(found.seconds, 1),
+        calls_before=found.calls_before,
+        calls_after=found.calls_after,
+        exposure_before=found.exposure_before,
+        exposure_after=found.exposure_after,
+    )
+
+
 def applied_document(unit: str, applied: Applied, path: str) -> Document:
     """Return what ``apply`` prints: whether the drop-in is in force, and until when if it waits to be confirmed."""
     return document(
@@ -179,8 +201,11 @@ def hardening_document(
     generated: Generated,
     replayed: Replayed,
     relaxed: Relaxed | None = None,
+    *,
+    minimised: tuple[Minimised, Path] | None = None,
 ) -> Document:
-    """Return what ``harden`` prints; ``validation`` is null where the replay already said no.
+    """Return what ``harden`` prints; ``validation`` is null where the replay already said no, ``minimised`` where that
+    was not asked for.
 
     ``paths`` are those of the profile and of the drop-in.
     """
@@ -196,4 +221,5 @@ def hardening_document(
         replay=replay_fields(replayed),
         validation={**verdict_fields(relaxed.verdict), "restarts": relaxed.restarts} if relaxed else None,
         relaxations=relaxation_documents(relaxed.relaxations if relaxed else ()),
+        minimised=minimisation_document(recorded.profile.header.unit.name, *minimised) if minimised else None,
     )

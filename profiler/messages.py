@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from policy.blame import Blame
+from policy.minimal import Piece
 from policy.relax import Relaxation
 from policy.replay import Replayed
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.wording import behaviour_in_words, denial_in_words, outcome_in_words, place_in_words
+from profiler.minimisation import Minimised, Order
 from profiler.record import Recorded
 from profiler.run import pasteable
 from profiler.terminal import printable
@@ -104,6 +106,44 @@ def _blame_lines(one: Blame) -> Iterator[str]:
         yield printable(f"  by: {one.setting}" + (f" ({one.denials[0].note})" if one.denials else ""))
     for change in one.changes:
         yield printable(f"  the smallest change: {change.in_words}")
+
+
+def minimisation_in_words(found: Minimised) -> list[str]:
+    """Return what minimising took away, what that cost and gained, and what is refused now and not missed."""
+    standing = found.standing
+    lines = [f"not missed: {line}" for line in _pieces_in_words(standing.gone)]
+    lines += [f"missed at a first start, and put back: {line}" for line in _pieces_in_words(found.put_back)]
+    denials = found.verdict.denials if found.verdict is not None else ()
+    lines += [f"refused now, and not missed: {line}" for line in denials_in_words(denials)]
+    reused = f", {found.reused} answers from before" if found.reused else ""
+    lines.append(
+        f"{len(standing.gone)} pieces taken away, {len(standing.missed)} missed when tried alone, {len(standing.left)} "
+        f"not tried: {standing.asked} questions in {found.seconds:.0f} s{reused}"
+    )
+    lines.append(f"system calls let through: {found.calls_before} before, {found.calls_after} after")
+    lines.append(f"exposure: {found.exposure_before} before, {found.exposure_after} after (systemd-analyze security)")
+    return lines
+
+
+def minimisation_advice(found: Minimised, order: Order, drop_in: Path, profile: Path | None, output: Path) -> list[str]:
+    """Return the command that installs the result, or goes on with a search that was cut short."""
+    if found.complete:
+        return installation_advice(order.unit, output)
+    words = ["unit-tailor", "minimise", order.unit, str(drop_in), "-o", str(output), "--force"]
+    words += ["--profile", str(profile)] if profile else []
+    words += ["--workload", order.workload.command] if order.workload else []
+    words += ["--check", order.check.command] if order.check else []
+    words += [word for name in order.only for word in ("--only", name)]
+    words += [word for package in order.machine_choice.packages for word in ("--package", package)]
+    return ["cut short: what is proven so far was kept; next, to go on from here:", f"  {pasteable(words)}"]
+
+
+def _pieces_in_words(pieces: Sequence[Piece]) -> list[str]:
+    words = [printable(str(piece)) for piece in pieces if not piece.calls]
+    calls = sorted(name for piece in pieces for name in piece.calls)
+    return words + (
+        [f"{len(calls)} system calls ({' '.join(calls[:SHOWN])}{' ...' * (len(calls) > SHOWN)})"] if calls else []
+    )
 
 
 def relaxation_lines(relaxations: Sequence[Relaxation]) -> list[str]:

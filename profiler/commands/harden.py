@@ -14,6 +14,7 @@ from policy.host_facts import HostFacts
 from policy.replay import replay
 from policy.service_profile import Profile
 from profiler import profile_file, progress
+from profiler.commands import minimise as minimise_command
 from profiler.commands.record import conclude
 from profiler.documents import Document, hardening_document
 from profiler.errors import ExitCode
@@ -22,7 +23,15 @@ from profiler.host import read_host_facts
 from profiler.level_option import level_option
 from profiler.machine import Machine
 from profiler.machine_choice import MachineChoice, machine_options
-from profiler.messages import denials_in_words, installation_advice, replay_summary, validation_in_words
+from profiler.messages import (
+    denials_in_words,
+    installation_advice,
+    minimisation_advice,
+    minimisation_in_words,
+    replay_summary,
+    validation_in_words,
+)
+from profiler.minimisation import Order, minimise
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.record import Recorded, record_unit
 from profiler.service_options import check_option, duration_option, engine_option, workload_option
@@ -51,6 +60,11 @@ from profiler.validate.validation import Verdict, validate
 @force_option
 @level_option
 @click.option("--relax/--no-relax", default=True, help="If validation finds something blocked, allow it and try again.")
+@click.option(
+    "--minimise",
+    is_flag=True,
+    help="Then take away what the workload does not miss, by restarts in a twin: UNIT.minimal.conf. Takes minutes.",
+)
 @click.option("--show", is_flag=True, help="Print the drop-in as well.")
 @click.option("--accept-partial", is_flag=True, help="Go on although the recording lost something.")
 @machine_options
@@ -59,7 +73,8 @@ from profiler.validate.validation import Verdict, validate
 def command(unit: str, workload: Workload | None, machine_choice: MachineChoice, **options: Any) -> int:
     """Record a service, cut its drop-in, replay it and validate it by a restart: everything in one go.
 
-    Leaves UNIT.profile and UNIT.conf. Exits 0 with a validated drop-in, 3 if it does not fit.
+    Leaves UNIT.profile and UNIT.conf, and with --minimise UNIT.minimal.conf. Exits 0 with a validated drop-in, 3 if it
+    does not fit.
 
     \b
     Examples:
@@ -103,8 +118,30 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     if relaxed.relaxations:
         profile_file.write_text(drop_in_path, relaxed.drop_in.render(), mode=0o644, force=True)
     click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
-    _answer(style, hardening_document(recorded, (profile_path, drop_in_path), generated, replayed, relaxed))
-    return _conclude(relaxed, study.name, drop_in_path, style)
+    paths = (profile_path, drop_in_path)
+    if not (options["minimise"] and relaxed.verdict.fits):
+        _answer(style, hardening_document(recorded, paths, generated, replayed, relaxed))
+        return _conclude(relaxed, study.name, drop_in_path, style)
+    _say(style, validation_in_words(relaxed, study.name))
+    output = drop_in_path.with_suffix(".minimal.conf")
+    order = Order(
+        machine_choice,
+        study.name,
+        relaxed.drop_in,
+        minimise_command.notes_path(output),
+        workload,
+        options["check"],
+        recorded.profile,
+        engine=options["engine"],
+    )
+    with progress.step(f"minimising {drop_in_path}") as step:
+        found = minimise(order, step.detail)
+    profile_file.write_text(output, found.drop_in.render(), mode=0o644, force=True)
+    _answer(style, hardening_document(recorded, paths, generated, replayed, relaxed, minimised=(found, output)))
+    _say(style, minimisation_in_words(found))
+    for line in (f"wrote {output}", *minimisation_advice(found, order, drop_in_path, profile_path, output)):
+        click.echo(line, err=True)
+    return minimise_command.conclude(found, order)
 
 
 def _validate(

@@ -58,6 +58,13 @@ def _install(trial: Trial, text: str) -> None:
     check_last(trial.unit, trial.path)
 
 
+def replace_text(trial: Trial, text: str) -> None:
+    """Put another drop-in in the place of the one on trial, and make systemd read it; restart is the caller's."""
+    put(trial.unit.machine, trial.path, text.encode())
+    trial.unit.systemctl.daemon_reload()
+    check_last(trial.unit, trial.path)
+
+
 def check_last(unit: Unit, path: str) -> None:
     """Raise ToolError unless the drop-in is the last one that systemd reads: others would overrule it."""
     last = unit.files()[-1]

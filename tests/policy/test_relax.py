@@ -67,6 +67,15 @@ def test_one_change_for_all_that_it_allows() -> None:
     assert len(relaxed(drop, WRITE, replace(WRITE, path="/var/lib/a/more"), replace(WRITE, access=Access.CREATE))) == 1
 
 
+def test_words_for_one_list_are_on_one_line() -> None:
+    drop = drop_in("SystemCallFilter=@system-service", "SystemCallFilter=~@network-io")
+
+    (change,) = relaxed(drop, SystemCall("bind"), SystemCall("listen"))
+
+    assert change.in_words == "add SystemCallFilter=bind listen"
+    assert change.reason == "call bind (x86-64), and 1 more"
+
+
 @pytest.mark.parametrize("recorded", [web_server(), data_store()], ids=["web server", "data store"])
 def test_whatever_line_is_lost_relaxing_allows_all_again(recorded: Profile) -> None:
     sound = [Setting(name, value) for name, values, _ in drop_in_settings(decide(recorded, HOST)) for value in values]
