@@ -14,7 +14,7 @@ from policy.equivalence import known_calls
 from policy.minimal import Piece, Start
 from policy.service_profile import Profile
 from profiler.engines.choice import Engine
-from profiler.errors import ToolError
+from profiler.errors import ExitCode, ToolError
 from profiler.host import read_host_facts
 from profiler.machine_choice import MachineChoice
 from profiler.unit.exposure import exposure
@@ -69,6 +69,24 @@ class Minimised:
     def complete(self) -> bool:
         """Whether everything was tried and the result holds in a fresh twin."""
         return self.verdict is not None and not self.verdict.problem
+
+
+def minimal_path(drop_in: Path) -> Path:
+    """Return where the smaller form of a drop-in goes if nobody says."""
+    return drop_in.with_name(f"{drop_in.stem}.minimal.conf")
+
+
+def notes_path(output: Path) -> Path:
+    """Return where the answers are noted of a search whose result goes to a file."""
+    return output.with_name(f"{output.stem}.answers")
+
+
+def minimisation_status(found: Minimised, order: Order) -> ExitCode:
+    """Remove the answers of a search that came to its end, and return the exit status."""
+    if not found.complete:
+        return ExitCode.INTERRUPTED
+    order.notes.unlink(missing_ok=True)
+    return ExitCode.DONE
 
 
 def minimise(order: Order, announce: Callable[[str], None]) -> Minimised:
@@ -165,13 +183,15 @@ def _put_back(found: Minimised, proof: _Proof, verdict: Verdict) -> tuple[Minimi
     gone = found.standing.gone
     verdicts = {frozenset[Piece](): verdict}
 
-    def works(chosen: Sequence[int]) -> bool:
-        back = frozenset(gone[place] for place in chosen)
+    def works(back: frozenset[Piece]) -> bool:
         if back not in verdicts:
             verdicts[back] = proof.try_without([piece for piece in gone if piece not in back])
         return not verdicts[back].problem
 
-    needed = frozenset(gone[place] for place in smallest_set(len(gone), works, MOST_PUT_BACK))
+    # What a first start needs was recorded, so it is looked for there.
+    needed = frozenset[Piece]()
+    for suspects in ([piece for piece in gone if piece.needed], list(gone)):
+        needed = needed or _least(suspects, works)
     if not needed:
         raise ToolError(
             f"what was found does not hold in a fresh twin: {verdict.problem}",
@@ -181,6 +201,14 @@ def _put_back(found: Minimised, proof: _Proof, verdict: Verdict) -> tuple[Minimi
     standing = replace(found.standing, gone=kept)
     result = replace(found, drop_in=proof.start.without(kept), standing=standing, put_back=tuple(needed))
     return replace(result, calls_after=_allowed_calls(proof.start, result.drop_in)), verdicts[needed]
+
+
+def _least(suspects: Sequence[Piece], works: Callable[[frozenset[Piece]], bool]) -> frozenset[Piece]:
+    def enough(chosen: Sequence[int]) -> bool:
+        return works(frozenset(suspects[place] for place in chosen))
+
+    found = frozenset(suspects[place] for place in smallest_set(len(suspects), enough, MOST_PUT_BACK))
+    return found or (frozenset(suspects) if suspects and works(frozenset(suspects)) else found)
 
 
 class Teller:

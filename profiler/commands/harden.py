@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ import click
 from policy.drop_in import DropIn
 from policy.exposure_rating import rate
 from policy.host_facts import HostFacts
-from policy.replay import replay
+from policy.replay import Replayed, replay
 from policy.service_profile import Profile
 from profiler import profile_file, progress
-from profiler.commands import minimise as minimise_command
 from profiler.commands.record import conclude
 from profiler.documents import Document, hardening_document
 from profiler.errors import ExitCode
@@ -31,7 +31,7 @@ from profiler.messages import (
     replay_summary,
     validation_in_words,
 )
-from profiler.minimisation import Order, minimise
+from profiler.minimisation import Order, minimal_path, minimisation_status, minimise, notes_path
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.record import Recorded, record_unit
 from profiler.service_options import check_option, duration_option, engine_option, workload_option
@@ -81,11 +81,7 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
       unit-tailor harden nginx --workload ./use-nginx.sh
       unit-tailor harden redis-server --twin --package redis-server --package redis-tools --workload ./use-redis.sh
     """
-    base = full_name(unit).removesuffix(".service")
-    profile_path, drop_in_path = (options["output_directory"] / f"{base}.{kind}" for kind in ("profile", "conf"))
-    options["output_directory"].mkdir(parents=True, exist_ok=True)
-    for path in (profile_path, drop_in_path):
-        profile_file.check_writable(path, force=options["force"])
+    profile_path, drop_in_path = paths = _outputs(unit, options)
     with machine_choice.machine(workload) as machine:
         study = _study(machine, unit)
         host = read_host_facts(machine)
@@ -107,41 +103,77 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
     if replayed.denials:
         _answer(style, hardening_document(recorded, (profile_path, drop_in_path), generated, replayed))
         return ExitCode.DOES_NOT_FIT
+    cut = _Cut(recorded, generated, replayed, host, paths)
+    relaxed = _prove(cut, machine_choice, unit, workload, options)
+    if options["minimise"] and relaxed.verdict.fits:
+        _say(style, validation_in_words(relaxed, study.name))
+        order = Order(machine_choice, study.name, relaxed.drop_in, notes_path(minimal_path(drop_in_path)), workload)
+        order = replace(order, check=options["check"], before=recorded.profile, engine=options["engine"])
+        return _minimise(cut, relaxed, order, style)
+    _answer(style, hardening_document(recorded, paths, generated, replayed, relaxed))
+    return _conclude(relaxed, study.name, drop_in_path, style)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    recorded: Recorded
+    generated: Generated
+    replayed: Replayed
+    host: HostFacts
+    paths: tuple[Path, Path]
+
+
+def _outputs(unit: str, options: dict[str, Any]) -> tuple[Path, Path]:
+    # Refused before any work: what exists already, unless it is to be replaced.
+    base = full_name(unit).removesuffix(".service")
+    profile, drop_in = (options["output_directory"] / f"{base}.{kind}" for kind in ("profile", "conf"))
+    options["output_directory"].mkdir(parents=True, exist_ok=True)
+    minimal = minimal_path(drop_in)
+    for path in (profile, drop_in, *((minimal, notes_path(minimal)) if options["minimise"] else ())):
+        profile_file.check_writable(path, force=options["force"])
+    if options["minimise"]:
+        notes_path(minimal).unlink(missing_ok=True)  # answers about another drop-in
+    return profile, drop_in
+
+
+def _prove(
+    cut: _Cut, machine_choice: MachineChoice, unit: str, workload: Workload | None, options: dict[str, Any]
+) -> Relaxed:
+    profile_path, drop_in_path = cut.paths
     # A new twin: it is as fresh as the one that was recorded, so that what is done only once is done again.
     with (
         machine_choice.machine(workload) as machine,
-        progress.step(f"validating {study.name} under {drop_in_path}") as step,
+        progress.step(f"validating {full_name(unit)} under {drop_in_path}") as step,
     ):
         relaxed = _validate(
-            _study(machine, unit), generated, recorded.profile, host, workload=workload, step=step, options=options
+            _study(machine, unit),
+            cut.generated,
+            cut.recorded.profile,
+            cut.host,
+            workload=workload,
+            step=step,
+            options=options,
         )
     if relaxed.relaxations:
         profile_file.write_text(drop_in_path, relaxed.drop_in.render(), mode=0o644, force=True)
     click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
-    paths = (profile_path, drop_in_path)
-    if not (options["minimise"] and relaxed.verdict.fits):
-        _answer(style, hardening_document(recorded, paths, generated, replayed, relaxed))
-        return _conclude(relaxed, study.name, drop_in_path, style)
-    _say(style, validation_in_words(relaxed, study.name))
-    output = drop_in_path.with_suffix(".minimal.conf")
-    order = Order(
-        machine_choice,
-        study.name,
-        relaxed.drop_in,
-        minimise_command.notes_path(output),
-        workload,
-        options["check"],
-        recorded.profile,
-        engine=options["engine"],
-    )
-    with progress.step(f"minimising {drop_in_path}") as step:
+    return relaxed
+
+
+def _minimise(cut: _Cut, relaxed: Relaxed, order: Order, style: JsonStyle) -> int:
+    profile, drop_in = cut.paths
+    output = minimal_path(drop_in)
+    with progress.step(f"minimising {drop_in}") as step:
         found = minimise(order, step.detail)
     profile_file.write_text(output, found.drop_in.render(), mode=0o644, force=True)
-    _answer(style, hardening_document(recorded, paths, generated, replayed, relaxed, minimised=(found, output)))
+    answer = hardening_document(
+        cut.recorded, cut.paths, cut.generated, cut.replayed, relaxed, minimised=(found, output)
+    )
+    _answer(style, answer)
     _say(style, minimisation_in_words(found))
-    for line in (f"wrote {output}", *minimisation_advice(found, order, drop_in_path, profile_path, output)):
+    for line in (f"wrote {output}", *minimisation_advice(found, order, drop_in, profile, output)):
         click.echo(line, err=True)
-    return minimise_command.conclude(found, order)
+    return minimisation_status(found, order)
 
 
 def _validate(

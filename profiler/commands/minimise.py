@@ -11,10 +11,10 @@ from profiler import profile_file, progress
 from profiler.commands._output import show
 from profiler.documents import minimisation_document
 from profiler.drop_in_file import read_drop_in
-from profiler.errors import ExitCode, UsageError
+from profiler.errors import UsageError
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import minimisation_advice, minimisation_in_words
-from profiler.minimisation import Minimised, Order, minimise
+from profiler.minimisation import Order, minimal_path, minimisation_status, minimise, notes_path
 from profiler.options import force_option, json_option, quiet_option
 from profiler.service_options import check_option, engine_option, workload_option
 from profiler.unit.names import full_name
@@ -56,7 +56,7 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
     parsed = read_drop_in(drop_in)
     if parsed.elsewhere:
         raise UsageError(f"{drop_in} sets more than [Service] settings", hint="move the others to a file of their own")
-    output = options["output"] or drop_in.with_name(f"{drop_in.stem}.minimal.conf")
+    output = options["output"] or minimal_path(drop_in)
     profile_file.check_writable(output, force=options["force"])
     order = Order(
         machine_choice,
@@ -76,17 +76,4 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
     show(options["json_style"], minimisation_document(order.unit, found, output), minimisation_in_words(found))
     for line in minimisation_advice(found, order, drop_in, options["profile"], output):
         click.echo(line, err=True)
-    return conclude(found, order)
-
-
-def notes_path(output: Path) -> Path:
-    """Return where the answers are noted of a search whose result goes to a file."""
-    return output.with_name(f"{output.stem}.answers")
-
-
-def conclude(found: Minimised, order: Order) -> int:
-    """Remove the answers of a search that came to its end, and return the exit status."""
-    if not found.complete:
-        return ExitCode.INTERRUPTED
-    order.notes.unlink(missing_ok=True)
-    return ExitCode.DONE
+    return minimisation_status(found, order)
