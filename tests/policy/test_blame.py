@@ -38,7 +38,7 @@ def test_denials_with_one_cause_are_together() -> None:
     assert paths.setting == "ProtectSystem=strict"
     assert {denial.fact for denial in paths.denials} == {WRITE, MORE}
     assert lines(paths) == [(3, "strict")]
-    assert [change.in_words for change in paths.changes] == ["add ReadWritePaths=/var/lib/a"]
+    assert [change.in_words for change in paths.changes] == ["add ReadWritePaths=-/var/lib/a"]
     assert lines(families) == [(4, "AF_UNIX")]
 
 

@@ -44,7 +44,7 @@ def relaxed(drop: DropIn, *behaviours: Behaviour) -> tuple[Relaxation, ...]:
             SystemCall("bind"),
             "take bind out of SystemCallFilter=",
         ),
-        (["ProtectSystem=strict"], WRITE, "add ReadWritePaths=/var/lib/a"),
+        (["ProtectSystem=strict"], WRITE, "add ReadWritePaths=-/var/lib/a"),
         (["User=nobody", "InaccessiblePaths=/etc/a.conf /srv"], READ, "take /etc/a.conf out of InaccessiblePaths="),
         (["InaccessiblePaths=/etc/a.conf"], READ, "remove InaccessiblePaths="),
     ],
