@@ -15,6 +15,21 @@ from tests.requirements import require
 BUSY = "while :; do sleep 0.02; done"
 """A PID 1 that starts a process every now and then."""
 
+LIVES_IN_VFORK = """exec /usr/bin/python3 -ISc '
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None)
+stack = ctypes.create_string_buffer(1 << 16)
+top = ctypes.c_void_p((ctypes.addressof(stack) + (1 << 16)) & ~15)
+while True:
+    child = libc.clone(libc.sleep, top, 0x4100 | signal.SIGCHLD, ctypes.c_void_p(2))  # CLONE_VM | CLONE_VFORK
+    _, status = os.waitpid(child, 0)
+    os.path.exists(f"/round/{status}")
+    os.sched_yield()
+    if status:
+        sys.exit(f"a child ended with {status}")
+'"""
+"""A PID 1 that is inside vfork() for two seconds at a time, and ends as soon as one of its children comes to harm."""
+
 
 class ProcessTree(Machine):
     """The namespaces of a process that ``unshare`` started."""
@@ -55,8 +70,8 @@ def _init_of(unshare: int) -> int:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         children = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()
-        # unshare's child mounts /proc before it becomes the shell.
-        if children and Path(f"/proc/{children[0]}/comm").read_text() == "sh\n":
+        # unshare's child mounts /proc before it becomes another program.
+        if children and Path(f"/proc/{children[0]}/comm").read_text() != "unshare\n":
             return int(children[0])
         time.sleep(0.01)
     raise AssertionError("unshare did not start")

@@ -17,7 +17,7 @@ from profiler.machine import Host
 from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded
 from profiler.recorders.ptrace import PtraceRecorder, availability
 from profiler.recorders.strace_command import tracers
-from tests.profiler.recorders.process_tree import process_tree
+from tests.profiler.recorders.process_tree import LIVES_IN_VFORK, process_tree
 from tests.profiler.recorders.recordings import PYTHON, calls, wait_for
 from tests.requirements import require
 
@@ -136,6 +136,24 @@ def test_the_tracer_that_is_killed_is_a_loss_and_the_traced_processes_go_on() ->
         assert recorder.losses.counts
         time.sleep(0.1)
         assert machine.is_running()
+
+
+def test_who_is_met_inside_vfork_comes_to_no_harm_and_every_call_before_is_kept() -> None:
+    with process_tree(LIVES_IN_VFORK) as machine:
+        events: list[RawEvent] = []
+        with PtraceRecorder(machine, events.append) as recorder:
+            wait_for(lambda: bool(calls(list(events), "sched_yield")))
+            assert recorder.settle()
+            started = time.monotonic()
+        assert time.monotonic() - started < 20
+        assert recorder.losses.counts == {}
+        assert not any(tracers(machine, 1))
+        time.sleep(2.5)  # until the child that was asleep has ended
+        assert machine.is_running()
+    begun = calls(events, "clone", "vfork")
+    assert begun[-1].result is None and begun[-1].pid == calls(events, "sched_yield")[-1].pid
+    assert [call.error for call in calls(events, "stat", "newfstatat")][-1] == "ENOENT"
+    assert calls(events, "clock_nanosleep", "nanosleep")[-1].result is None
 
 
 def test_a_process_that_somebody_traces_is_refused_with_its_reason() -> None:

@@ -16,7 +16,7 @@ from profiler.machine import Host
 from profiler.recorders import strace_command
 from profiler.recorders.base import RawCall, RawEvent
 from profiler.recorders.strace import STRACE_ENDED, StraceRecorder
-from tests.profiler.recorders.process_tree import BUSY, process_tree
+from tests.profiler.recorders.process_tree import BUSY, LIVES_IN_VFORK, process_tree
 from tests.profiler.recorders.recordings import PYTHON, calls, wait_for
 from tests.twin_fixtures import TwinWith
 
@@ -126,8 +126,9 @@ def test_when_the_recorder_is_killed_no_tracer_stays_and_the_traced_processes_go
 
 
 def test_detaching_in_the_middle_of_vfork_does_not_wait_for_ever() -> None:
-    # The shell that is PID 1 spends much of its time in vfork(); about one detachment in ten meets it there.
-    with process_tree() as tree:
+    # The shell that is PID 1 spends much of its time in vfork(); about one detachment in ten meets it there. It ends
+    # as soon as one of its children comes to harm.
+    with process_tree("while sleep 0.02; do :; done") as tree:
         for _ in range(25):
             events: list[RawEvent] = []
             with StraceRecorder(tree, events.append) as recorder:
@@ -139,6 +140,27 @@ def test_detaching_in_the_middle_of_vfork_does_not_wait_for_ever() -> None:
             assert tree.is_running()
         progress = _processes_started(tree.init)
         wait_for(lambda: _processes_started(tree.init) > progress + 2)
+
+
+def test_who_is_met_inside_vfork_comes_to_no_harm_and_every_call_before_is_kept() -> None:
+    """strace asks the parent to stop, which cannot before the child ends, and holds the child: it must be killed."""
+    with process_tree(LIVES_IN_VFORK) as tree:
+        events: list[RawEvent] = []
+        with StraceRecorder(tree, events.append) as recorder:
+            wait_for(lambda: bool(calls(list(events), "sched_yield")))  # then it is in vfork() again
+            assert recorder.settle()
+            started = time.monotonic()
+        assert time.monotonic() - started < 20
+        assert not recorder.losses.counts
+        assert strace_command.tracers(tree, 1) == [0]
+        again = _processes_started(tree.init)
+        wait_for(lambda: _processes_started(tree.init) > again)
+        assert tree.is_running()
+    begun = calls(events, "clone", "vfork")
+    assert begun[-1].result is None and begun[-1].pid == 1, "the call that was cut is kept, as one that never returned"
+    assert [call.error for call in calls(events, "stat", "newfstatat")][-1] == "ENOENT"
+    slept = calls(events, "clock_nanosleep", "nanosleep")
+    assert slept[-1].result is None and slept[-1].pid != 1
 
 
 def test_stopping_a_command_that_runs_on_ends_it() -> None:
