@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+ERRNO_NAMES = dict(errno.errorcode) | {11: "EAGAIN", 35: "EDEADLK", 95: "EOPNOTSUPP"}
+"""Errnos by number (asm-generic/errno.h); of two names for one number the one that the kernel and strace use."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,15 @@ import psutil
 from profiler import run
 from profiler.errors import PermissionRefused, ToolError
 from profiler.machine import Machine
-from profiler.recorders.base import Availability, Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded
+from profiler.recorders.base import (
+    ERRNO_NAMES,
+    Availability,
+    Losses,
+    ProcessEnded,
+    RawCall,
+    RawEvent,
+    ThreadSuperseded,
+)
 from profiler.recorders.ptrace_names import call_numbers
 from profiler.recorders.ptrace_values import CallReader, is_read, plans
 
@@ -303,7 +311,7 @@ class EventReader:
 
 
 def _name(error: int) -> str:
-    return errno.errorcode.get(error, f"errno {error}") if error else ""
+    return ERRNO_NAMES.get(error, f"errno {error}") if error else ""
 
 
 def availability(machine: Machine) -> Availability:

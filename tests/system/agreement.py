@@ -22,10 +22,12 @@ DECLARED = {
     "spelling through links": "eBPF sees where a path ended, and the way there only while the link stands",
     "whose process a signal is for": "a process may be gone when those look who see calls only (daemons only)",
     "who made an object": "what the instance before removed unseen may have been there or not (daemons only)",
+    "random names": "a name that the C library or Python made up is another one each time",
     "timing": "whether a call is interrupted, restarted or made at all differs from run to run",
 }
 """Every difference that ``said`` leaves out, with its reason."""
 
+_RANDOM = re.compile(r"(?<=/tmp)[a-z0-9_]{8}(?=$|/)")  # tempfile of Python
 _VARYING = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*|(?<=[-_.])[A-Za-z0-9_]{6,8}(?=$|/)")
 
 
@@ -53,7 +55,7 @@ def _words(fact: Fact, generalise: bool) -> tuple[object, ...] | None:
         case CapabilityUsed():
             return ("capability", behaviour.capability, *where[1:])
         case PathUse():
-            path = _VARYING.sub("*", behaviour.path) if generalise else behaviour.path
+            path = (_VARYING if generalise else _RANDOM).sub("*", behaviour.path)
             return ("path", path, behaviour.access, behaviour.created_by_service and not generalise, *where)
         case SignalSent() if generalise:
             return ("signal", *where[1:])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from policy.behaviour import Access, PathUse
+from policy.behaviour import OK, Access, CapabilityUsed, PathUse
 from policy.service_profile import Profile
 from profiler.engines.base import Assignment
 from profiler.engines.choice import REGISTRY, Engine
@@ -23,12 +23,15 @@ from profiler.unit.life import PhaseClock
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from tests.requirements import require
+from tests.services.fixture import SERVICES
 from tests.system.agreement import differences, inferred_capabilities_are_marked
 from tests.system.daemons import DAEMONS, Daemon
 from tests.twin_fixtures import TwinWith
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "services"
-SERVICES = sorted(path.stem for path in FIXTURES.glob("*.py"))
+PROGRAMS = sorted(path.stem for path in FIXTURES.glob("*.py"))
+QUICK = {"chown-foreign", "decoy-chown-own", "low-port"}
+"""The small services that every run of the tests compares."""
 OTHERS = [engine for engine in REGISTRY if engine is not Engine.STRACE]
 REFERENCE = Engine.STRACE
 """The recorder that the others are compared with: it works everywhere."""
@@ -64,39 +67,47 @@ def small_baseline() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def recorded(session_twin: Twin) -> Callable[[str, Engine], Profile]:
-    """Return a function that records a fixture with an engine, once."""
-
-    @cache
-    def record(name: str, engine: Engine) -> Profile:
-        require_engine(engine)
-        program = session_twin.path(f"/tmp/{name}.py")
-        program.write_bytes((FIXTURES / f"{name}.py").read_bytes())
-        place = f"/tmp/agreement-{name}"
-        session_twin.run(["rm", "-rf", place])
-        try:
-            done = record_command(
-                session_twin, ["/usr/bin/python3", "-B", "-I", f"/tmp/{name}.py", place], engine=engine
-            )
-        finally:
-            session_twin.run(["rm", "-rf", place, f"/tmp/{name}.py"])
-        assert done.status == 0
-        assert done.profile.header.losses == ()
-        return done.profile
-
-    return record
+def record_program(machine: Twin, name: str, engine: Engine) -> Profile:
+    """Record a program of ``fixtures/services`` as a command."""
+    machine.path(f"/tmp/{name}.py").write_bytes((FIXTURES / f"{name}.py").read_bytes())
+    place = f"/tmp/agreement-{name}"
+    machine.run(["rm", "-rf", place])
+    try:
+        done = record_command(machine, ["/usr/bin/python3", "-B", "-I", f"/tmp/{name}.py", place], engine=engine)
+    finally:
+        machine.run(["rm", "-rf", place, f"/tmp/{name}.py"])
+    assert done.status == 0
+    return done.profile
 
 
-@pytest.mark.parametrize(
-    "engine", [pytest.param(one, marks=pytest.mark.long if one is Engine.PTRACE else ()) for one in OTHERS]
-)
-@pytest.mark.parametrize("name", SERVICES)
-def test_recorders_agree_on_a_fixture(name: str, engine: Engine, recorded: Callable[[str, Engine], Profile]) -> None:
-    found = differences(recorded(name, REFERENCE).facts, recorded(name, engine).facts)
+def record_service(machine: Twin, name: str, engine: Engine) -> Profile:
+    """Record a small service of ``fixtures/services``."""
+    service = SMALL[name]
+    unit = service.stage(machine)
+    try:
+        done = record_unit(unit, engine=engine)
+    finally:
+        service.remove(machine)
+    assert done.error is None
+    return done.profile
 
-    declared = DIFFERENT.get((name, engine), {})
-    assert [line for line in found if not any(part in line for part in declared)] == []
+
+def record_daemon(machine: Twin, name: str, engine: Engine) -> Profile:
+    """Record a life of a real daemon."""
+    done = record_unit(warm(machine, name), workload=Workload(REAL[name].workload), engine=engine)
+    assert done.error is None and done.lived.workload_error is None
+    return done.profile
+
+
+@cache
+def warm(machine: Twin, name: str) -> Unit:
+    """Return a daemon's unit after two starts and uses: what only the first one does, no later recording could see."""
+    unit = Unit.load(machine, REAL[name].unit)
+    for _ in range(2):
+        unit.systemctl.change("restart", unit.name)
+        wait_until_settled(unit)
+        Workload(REAL[name].workload).run(machine)
+    return unit
 
 
 STORE = "create table t(i int); insert into t select generate_series(1,1000); checkpoint; drop table t;"
@@ -106,60 +117,85 @@ POSTGRESQL = Daemon(
 REAL = {
     daemon.name: daemon for daemon in (*DAEMONS, POSTGRESQL) if daemon.name in {"nginx", "redis-server", "postgresql"}
 }
+SMALL = {service.name: service for service in SERVICES}
+KINDS = {"program": record_program, "service": record_service, "daemon": record_daemon}
+
+
+def cases() -> Iterator[object]:
+    """Yield every program, service and daemon under every other recorder; what takes long is marked."""
+    for engine in OTHERS:
+        for kind, names in {"program": PROGRAMS, "service": SMALL, "daemon": REAL}.items():
+            for name in names:
+                quick = engine is not Engine.PTRACE and (kind == "program" or name in QUICK)
+                yield pytest.param(kind, name, engine, marks=() if quick else pytest.mark.long)
 
 
 @pytest.fixture(scope="module")
-def lived(twin_with: TwinWith) -> Callable[[str, Engine], Profile]:
-    """Return a function that records a life of a daemon with an engine, once."""
-    machine = twin_with(*(package for daemon in REAL.values() for package in daemon.packages))
+def recorded(twin_with: TwinWith) -> Callable[[str, str, Engine], Profile]:
+    """Return a function that records a program, a service or a daemon with an engine, once."""
 
     @cache
-    def warm(name: str) -> Unit:
-        # What only the first start and the first use do, no later recording could see again.
-        unit = Unit.load(machine, REAL[name].unit)
-        for _ in range(2):
-            unit.systemctl.change("restart", unit.name)
-            wait_until_settled(unit)
-            Workload(REAL[name].workload).run(machine)
-        return unit
-
-    @cache
-    def record(name: str, engine: Engine) -> Profile:
+    def record(kind: str, name: str, engine: Engine) -> Profile:
         require_engine(engine)
-        done = record_unit(warm(name), workload=Workload(REAL[name].workload), engine=engine)
-        assert done.error is None and done.lived.workload_error is None
-        assert done.profile.header.losses == ()
-        return done.profile
+        packages = {package for daemon in REAL.values() for package in daemon.packages} if kind == "daemon" else ()
+        profile = KINDS[kind](twin_with(*packages), name, engine)
+        assert profile.header.losses == ()
+        return profile
 
     return record
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("engine", OTHERS)
-@pytest.mark.parametrize("name", REAL)
-def test_recorders_agree_on_a_daemon(name: str, engine: Engine, lived: Callable[[str, Engine], Profile]) -> None:
-    found = differences(lived(name, REFERENCE).facts, lived(name, engine).facts, generalise=True)
+@pytest.mark.parametrize(("kind", "name", "engine"), cases())
+def test_recorders_agree(kind: str, name: str, engine: Engine, recorded: Callable[[str, str, Engine], Profile]) -> None:
+    """# hard case 263."""
+    reference, other = (recorded(kind, name, one) for one in (REFERENCE, engine))
+    found = differences(reference.facts, other.facts, generalise=kind == "daemon")
 
     declared = DIFFERENT.get((name, engine), {})
     assert [line for line in found if not any(part in line for part in declared)] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        pytest.param(name, engine, marks=() if name in QUICK and engine is REFERENCE else pytest.mark.long)
+        for engine in REGISTRY
+        for name in SMALL
+    ],
+)
+def test_capabilities_are_those_that_are_needed(
+    name: str, engine: Engine, recorded: Callable[[str, str, Engine], Profile]
+) -> None:
+    """# hard case 109, 117: decoys add none, and none that the oracle found to be needed is missing."""
+    used = {
+        fact.behaviour.capability
+        for fact in recorded("service", name, engine).facts
+        if isinstance(fact.behaviour, CapabilityUsed) and fact.outcome == OK
+    }
+    assert used == SMALL[name].needs.capabilities
+
+
 @pytest.mark.parametrize("engine", [Engine.STRACE, Engine.PTRACE])
 def test_capabilities_that_nobody_saw_are_marked_as_inferred(
-    engine: Engine, recorded: Callable[[str, Engine], Profile]
+    engine: Engine, recorded: Callable[[str, str, Engine], Profile]
 ) -> None:
     """# hard case 107."""
-    assert inferred_capabilities_are_marked(recorded("capabilities", engine).facts)
+    assert inferred_capabilities_are_marked(recorded("program", "capabilities", engine).facts)
 
 
-def test_hostile_names_give_exactly_their_true_facts(recorded: Callable[[str, Engine], Profile]) -> None:
+@pytest.mark.parametrize(
+    "engine", [pytest.param(one, marks=pytest.mark.long if one is Engine.PTRACE else ()) for one in REGISTRY]
+)
+def test_hostile_names_give_exactly_their_true_facts(
+    engine: Engine, recorded: Callable[[str, str, Engine], Profile]
+) -> None:
     """# hard case 11: a name can neither forge nor damage a line."""
     names: dict[str, object] = {}
     exec((FIXTURES / "hostile_names.py").read_text(), names)
     wanted = {b"/tmp/agreement-hostile_names/" + name for name in names["NAMES"]}  # type: ignore[attr-defined]
     made = {
         fact.behaviour.path.encode("utf-8", "surrogateescape")
-        for fact in recorded("hostile_names", Engine.STRACE).facts
+        for fact in recorded("program", "hostile_names", engine).facts
         if isinstance(fact.behaviour, PathUse)
         and fact.behaviour.access is Access.CREATE
         and "agreement-hostile_names/" in fact.behaviour.path

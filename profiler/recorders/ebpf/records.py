@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from profiler.recorders.base import ERRNO_NAMES
 from profiler.recorders.ebpf.descriptors import ARCHITECTURES, PER_ARCHITECTURE, name_of
 
 CALLS = PER_ARCHITECTURE * len(ARCHITECTURES)
 _LAYOUT = struct.Struct("=Q6Qq4Q14I8H16s")
 _ADDRESS = struct.Struct("=Q")
-_ERRORS = {11: "EAGAIN", 35: "EDEADLK", 95: "EOPNOTSUPP"}  # those with two names: the one that the kernel uses
 
 
 class RecordKind(IntEnum):
@@ -156,4 +155,4 @@ def _error_name(number: int) -> str:
         return ""
     if number >= 512:  # ERESTARTSYS and its kin (linux/errno.h): the call was interrupted, and comes again or never
         return "ERESTART"
-    return _ERRORS.get(number) or errno.errorcode.get(number, f"E{number}")
+    return ERRNO_NAMES.get(number, f"E{number}")
