@@ -61,7 +61,16 @@ def require_engine(engine: Engine) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def small_baseline() -> Iterator[None]:
     """List before each recording only the directories that the fixtures and the daemons work in: much time saved."""
-    trees = (b"/etc", b"/run", b"/tmp", b"/var/log", b"/var/lib/redis", b"/var/lib/nginx", b"/var/lib/postgresql")
+    trees = (
+        b"/etc",
+        b"/run",
+        b"/tmp",
+        b"/var/log",
+        b"/var/lib/tailor",
+        b"/var/lib/redis",
+        b"/var/lib/nginx",
+        b"/var/lib/postgresql",
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MachineObjects, "baseline", lambda self: Baseline.of(self._root, trees))
         yield
@@ -145,7 +154,7 @@ def recorded(twin_with: TwinWith) -> Callable[[str, str, Engine], Profile]:
     return record
 
 
-@pytest.mark.parametrize(("kind", "name", "engine"), cases())
+@pytest.mark.parametrize(("kind", "name", "engine"), list(cases()))
 def test_recorders_agree(kind: str, name: str, engine: Engine, recorded: Callable[[str, str, Engine], Profile]) -> None:
     """# hard case 263."""
     reference, other = (recorded(kind, name, one) for one in (REFERENCE, engine))

@@ -1,4 +1,4 @@
-"""Recording units of every kind with strace: whatever the unit says, its processes must be seen and not disturbed."""
+"""Recording units of every kind: whatever the unit says, every recorder sees its processes and disturbs none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from policy.behaviour import OK, Access, CapabilityUsed, Fact, Known, PathUse, Phase, SocketOpened, SystemCall
-from profiler.engines.choice import Engine
+from profiler.engines.choice import REGISTRY, Engine
 from profiler.record import Recorded, record_running, record_unit
 from profiler.twin import Twin
 from profiler.unit.unit import Unit
@@ -17,6 +17,8 @@ from tests.system.test_record import tracers
 
 PYTHON = "/usr/bin/python3"
 Put = Callable[..., Unit]
+ENGINES = [pytest.param(one, marks=() if one is Engine.STRACE else pytest.mark.long) for one in REGISTRY]
+every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
 @pytest.fixture
@@ -61,9 +63,46 @@ class Kind:
     creates: str = "/var/tmp/tailor-mark"
     nobody: bool = False
     type: str = "exec"
+    program: str = ""
 
 
+PROGRAM = f"ExecStart={PYTHON} -IS /run/tailor-kind.py"
 TOUCH = "ExecStart=/bin/sh -c 'umask 0; touch /var/tmp/tailor-mark; exec sleep 600'"
+READY = """
+import os, socket, time
+open("/var/tmp/tailor-mark", "w").close()
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", chr(0)))
+time.sleep(600)
+"""
+OWNS = r"""
+import socket, struct, time
+def padded(data, width):
+    return data + bytes(-len(data) % width)
+def text(value):
+    return struct.pack("<I", len(value)) + value + bytes(1)
+def call(serial, member, signature=b"", body=b""):
+    fields = b""
+    named = [(1, b"o", b"/org/freedesktop/DBus"), (2, b"s", b"org.freedesktop.DBus"), (3, b"s", member)]
+    for code, kind, value in [*named, (6, b"s", b"org.freedesktop.DBus")]:
+        fields = padded(fields, 8) + bytes([code, 1]) + kind + bytes(1) + text(value)
+    if signature:
+        fields = padded(fields, 8) + bytes([8, 1]) + b"g" + bytes([0, len(signature)]) + signature + bytes(1)
+    head = b"l" + bytes([1, 0, 1]) + struct.pack("<III", len(body), serial, len(fields))
+    bus.sendall(padded(head + fields, 8) + body)
+open("/var/tmp/tailor-mark", "w").close()
+bus = socket.socket(socket.AF_UNIX)
+bus.connect("/run/dbus/system_bus_socket")
+bus.sendall(bytes(1) + b"AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")
+call(1, b"Hello")
+call(2, b"RequestName", b"su", padded(text(b"org.tailor.Kind"), 4) + struct.pack("<I", 0))
+while bus.recv(4096):
+    pass
+"""
+"""Owns a name on the bus of the system."""
+
+MAY_OWN = """<busconfig><policy user="root"><allow own="org.tailor.Kind"/></policy></busconfig>
+"""
 KINDS = {
     "User=": Kind(f"User=nobody\n{TOUCH}", nobody=True),
     "DynamicUser=": Kind(
@@ -77,6 +116,14 @@ KINDS = {
     "SystemCallFilter=": Kind(f"SystemCallFilter=@system-service\nSystemCallFilter=~@debug ptrace\n{TOUCH}"),
     "NoExecPaths=": Kind(f"NoExecPaths=/usr/bin/strace /usr/bin/python3\n{TOUCH}"),
     "ProtectSystem=strict": Kind(f"ProtectSystem=strict\nReadWritePaths=/var/tmp\n{TOUCH}"),
+    "Type=notify and NotifyAccess=main": Kind(f"NotifyAccess=main\n{PROGRAM}", type="notify", program=READY),
+    "Type=forking and PIDFile=": Kind(
+        "PIDFile=/run/tailor-kind.pid\n"
+        "ExecStart=/bin/sh -c 'touch /var/tmp/tailor-mark; sleep 600 & echo $$! > /run/tailor-kind.pid'",
+        type="forking",
+    ),
+    "Type=idle": Kind(TOUCH, type="idle"),
+    "Type=dbus": Kind(f"BusName=org.tailor.Kind\n{PROGRAM}", type="dbus", program=OWNS),
     "prefixes and KillMode=mixed": Kind(
         "KillMode=mixed\nTimeoutStopSec=5\n"
         "ExecStart=-@:/bin/sh sh-as-another -c 'touch /var/tmp/tailor-mark; exec sleep 600'"
@@ -84,17 +131,21 @@ KINDS = {
 }
 
 
+@every_engine
 @pytest.mark.parametrize("name", KINDS)
-def test_a_unit_of_any_kind_is_recorded_and_runs_on(put: Put, name: str) -> None:
+def test_a_unit_of_any_kind_is_recorded_and_runs_on(put: Put, name: str, engine: Engine) -> None:
     """# hard case 70: what systemd's child does before execve is not the service."""
     kind = KINDS[name]
     unit = put("tailor-kind.service", f"Type={kind.type}\n{kind.lines}")
+    unit.machine.path("/run/tailor-kind.py").write_text(kind.program)
+    unit.machine.path("/etc/dbus-1/system.d/tailor.conf").write_text(MAY_OWN)
+    unit.machine.run(["systemctl", "reload-or-restart", "dbus.service"])
     unit.machine.path("/etc/pam.d/tailor").write_text("account required pam_permit.so\nsession required pam_unix.so\n")
     unit.machine.path("/var/tmp/tailor-mark").unlink(missing_ok=True)
     unit.systemctl.change("start", unit.name)
     unit.machine.path("/var/tmp/tailor-mark").unlink(missing_ok=True)
 
-    recorded = record_unit(unit, serving_for=0.3, engine=Engine.STRACE)
+    recorded = record_unit(unit, serving_for=0.3, engine=engine)
 
     assert recorded.error is None
     assert recorded.profile.header.losses == ()
@@ -111,7 +162,8 @@ def test_a_unit_of_any_kind_is_recorded_and_runs_on(put: Put, name: str) -> None
     assert tracers(unit) == set()
 
 
-def test_lines_with_privileges_are_marked_and_everything_else_is_not(put: Put) -> None:
+@every_engine
+def test_lines_with_privileges_are_marked_and_everything_else_is_not(put: Put, engine: Engine) -> None:
     """# hard case 70: + and ! lines."""
     unit = put(
         "tailor-prefixes.service",
@@ -121,7 +173,7 @@ def test_lines_with_privileges_are_marked_and_everything_else_is_not(put: Put) -
         "ExecStartPost=/bin/touch /var/tmp/tailor-post\n"
         "ExecReload=+/bin/touch /run/tailor-reloaded\nExecStop=/bin/touch /var/tmp/tailor-stopped",
     )
-    recorded = record_unit(unit, workload=Workload("true"), engine=Engine.STRACE)
+    recorded = record_unit(unit, workload=Workload("true"), engine=engine)
 
     assert recorded.error is None
     found = {path: (fact.exec_line, fact.phase, fact.user == 0) for path, fact in made(recorded).items()}
@@ -134,12 +186,13 @@ def test_lines_with_privileges_are_marked_and_everything_else_is_not(put: Put) -
     assert {(fact.outcome, fact.exec_line) for fact in failed} == {("ENOENT", "ExecStartPre")}
 
 
-def test_several_exec_start_lines_of_a_oneshot(put: Put) -> None:
+@every_engine
+def test_several_exec_start_lines_of_a_oneshot(put: Put, engine: Engine) -> None:
     unit = put(
         "tailor-several.service",
         "Type=oneshot\n" + "\n".join(f"ExecStart=/bin/touch /run/tailor-{number}" for number in range(3)),
     )
-    recorded = record_unit(unit, engine=Engine.STRACE)
+    recorded = record_unit(unit, engine=engine)
 
     assert recorded.error is None
     assert {f"/run/tailor-{number}" for number in range(3)} <= set(made(recorded))
@@ -152,7 +205,8 @@ LISTENS = (
 )
 
 
-def test_a_socket_activated_unit(put: Put) -> None:
+@every_engine
+def test_a_socket_activated_unit(put: Put, engine: Engine) -> None:
     """# hard case 67, 97: descriptors that systemd hands over need no family of their own."""
     unit = put(
         "tailor-activated.service",
@@ -164,7 +218,7 @@ def test_a_socket_activated_unit(put: Put) -> None:
         f"{PYTHON} -c \"import socket,time;socket.create_connection(('127.0.0.1',18765)).send(b'x');time.sleep(1)\""
     )
 
-    recorded = record_unit(unit, workload=Workload(client), engine=Engine.STRACE)
+    recorded = record_unit(unit, workload=Workload(client), engine=engine)
 
     assert recorded.error is None
     assert "/run/tailor-served" in made(recorded)
@@ -178,7 +232,8 @@ BUSY = "import os,socket,time;n=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);
 )
 
 
-def test_a_slow_tracer_trips_neither_watchdog_nor_start_timeout(put: Put) -> None:
+@every_engine
+def test_a_slow_tracer_trips_neither_watchdog_nor_start_timeout(put: Put, engine: Engine) -> None:
     unit = put(
         "tailor-watchdog.service",
         f'Type=notify\nWatchdogSec=3\nTimeoutStartSec=20\nExecStart={PYTHON} -c "{BUSY}"',
@@ -186,7 +241,7 @@ def test_a_slow_tracer_trips_neither_watchdog_nor_start_timeout(put: Put) -> Non
     unit.systemctl.change("start", unit.name)
     restarts = unit.properties()["NRestarts"]
 
-    recorded = record_unit(unit, serving_for=4, engine=Engine.STRACE)
+    recorded = record_unit(unit, serving_for=4, engine=engine)
 
     assert recorded.error is None
     assert unit.is_active()
@@ -194,7 +249,8 @@ def test_a_slow_tracer_trips_neither_watchdog_nor_start_timeout(put: Put) -> Non
     assert unit.properties()["Result"] == "success"
 
 
-def test_a_unit_with_a_root_of_its_own(put: Put, session_twin: Twin) -> None:
+@every_engine
+def test_a_unit_with_a_root_of_its_own(put: Put, session_twin: Twin, engine: Engine) -> None:
     """# hard case 34, 51: paths are the service's, not those that the tracer sees."""
     root = session_twin.path("/srv/tailor-root")
     for name in ("usr", "lib", "lib64", "bin", "proc", "sys", "dev", "run", "tmp", "etc", "data"):
@@ -204,7 +260,7 @@ def test_a_unit_with_a_root_of_its_own(put: Put, session_twin: Twin) -> None:
         "Type=exec\nRootDirectory=/srv/tailor-root\nMountAPIVFS=yes\n"
         "BindReadOnlyPaths=/usr /lib /lib64 /bin\nExecStart=/bin/sh -c 'echo x > /data/mark; exec sleep 600'",
     )
-    recorded = record_unit(unit, engine=Engine.STRACE)
+    recorded = record_unit(unit, engine=engine)
 
     assert recorded.error is None
     paths = {fact.behaviour.path for fact in recorded.profile.facts if isinstance(fact.behaviour, PathUse)}
@@ -212,7 +268,7 @@ def test_a_unit_with_a_root_of_its_own(put: Put, session_twin: Twin) -> None:
     assert not {path for path in paths if path.startswith("/srv/tailor-root")}
 
 
-@pytest.mark.parametrize("engine", [Engine.STRACE, Engine.PTRACE])
+@every_engine
 def test_a_running_unit_is_watched_without_a_restart(put: Put, engine: Engine) -> None:
     """# hard case 82: pids unchanged, start-up unobserved, what /proc still shows is inferred."""
     program = (
