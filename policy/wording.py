@@ -86,7 +86,7 @@ def _words(behaviour: Behaviour) -> str:  # noqa: PLR0911  # one for each type
         case SocketOpened(family=family, type=kind):
             return f"make a socket {family}, {kind}"
         case SocketAddress():
-            return _address(behaviour)
+            return f"{address_in_words(behaviour)} ({behaviour.family}, {behaviour.type})"
         case SystemCall(name=name, architecture=architecture):
             return f"call {name} ({architecture})"
         case CapabilityUsed(capability=name, reason=reason):
@@ -125,12 +125,11 @@ def _rare_words(behaviour: Behaviour) -> str:  # noqa: PLR0911  # one for each t
     return repr(behaviour)
 
 
-def _address(address: SocketAddress) -> str:
+def address_in_words(address: SocketAddress) -> str:
+    """Return what a socket had to do with an address: "connect to 127.0.0.1:80"."""
     inside = f"[{address.address}]" if ":" in address.address else address.address
     place = f"{inside}:{address.port}" if address.family in {"AF_INET", "AF_INET6"} else address.address
-    return (
-        f"{_ADDRESS.get(address.operation, address.operation + ' {}').format(place)} ({address.family}, {address.type})"
-    )
+    return _ADDRESS.get(address.operation, address.operation + " {}").format(place)
 
 
 def fact_in_words(fact: Fact) -> str:

@@ -68,7 +68,8 @@ Priority: optional
 Architecture: all
 Maintainer: the authors of unit-tailor <root@localhost>
 Installed-Size: $(du -ks "$root/usr" | cut -f1)
-Depends: python3 (>= 3.11), python3-click (>= 8.1), python3-psutil (>= 5.9), systemd (>= 245), strace, iproute2,
+Depends: python3 (>= 3.11), python3-click (>= 8.1), python3-psutil (>= 5.9), python3-jinja2 (>= 3.1),
+ systemd (>= 245), strace, iproute2,
  procps, util-linux, mount
 Recommends: libbpf1, systemd-container, dbus, less
 Suggests: python3-ptrace

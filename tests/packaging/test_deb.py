@@ -27,7 +27,7 @@ def package(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def installed(package: Path, twin_with: TwinWith) -> Twin:
     """A twin with the package installed by dpkg."""
-    machine = twin_with("python3-click", "python3-psutil")
+    machine = twin_with("python3-click", "python3-psutil", "python3-jinja2")
     machine.path(PLACE).mkdir(exist_ok=True)
     machine.path(f"{PLACE}/unit-tailor.deb").write_bytes(package.read_bytes())
     machine.run(["dpkg", "-i", f"{PLACE}/unit-tailor.deb"])

@@ -1,0 +1,1 @@
+"""The report on one service: computed here as frozen values, rendered elsewhere (HTML, text, JSON)."""
