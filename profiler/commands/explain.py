@@ -90,7 +90,7 @@ def about(explanation: Explanation, subject: str | None) -> Explanation | None:
     """Return what concerns the subject: all of it for its directive, the matching elements for a value, or nothing."""
     if subject is None or explanation.directive.lower() == subject.rstrip("=").lower():
         return explanation
-    kept = tuple(one for one in explanation.exceptions if one.element == subject)
+    kept = tuple(one for one in explanation.exceptions if subject in {one.element, one.element.lstrip("-+")})
     if not kept and subject not in " ".join(explanation.values).split():
         return None
     costs = tuple(dict.fromkeys(cost for one in kept for cost in one.costs))
