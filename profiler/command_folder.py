@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib
 from pathlib import Path
 
@@ -33,6 +34,18 @@ class CommandFolder(click.Group):
                 if any("--json" in option.opts for option in one.params):
                     accept_bare_json(one)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is asked for; of a misspelled one the error says what was probably meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            close = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not close:
+                raise
+            ctx.fail(f"no such command {args[0]!r}; did you mean {close[0]!r}")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their first line of help, read from the source: ``--help`` imports none of them."""

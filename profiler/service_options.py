@@ -43,12 +43,17 @@ def seconds(text: str) -> float:
     return span
 
 
+def _checked(workload: Workload) -> Workload:
+    workload.check()
+    return workload
+
+
 def workload_option(command: Command) -> Command:
     """Add ``--workload``, handed to the command as ``workload: Workload | None``."""
     return click.option(
         "--workload",
         metavar="COMMAND",
-        callback=lambda _context, _option, value: Workload(value) if value else None,
+        callback=lambda _context, _option, value: _checked(Workload(value)) if value else None,
         help="A shell command that uses the service; it must exit 0. In a twin it is run inside the twin.",
     )(command)
 
@@ -58,7 +63,7 @@ def check_option(command: Command) -> Command:
     return click.option(
         "--check",
         metavar="COMMAND",
-        callback=lambda _context, _option, value: Workload(value, timeout=CHECK_TIMEOUT) if value else None,
+        callback=lambda _context, _option, value: _checked(Workload(value, timeout=CHECK_TIMEOUT)) if value else None,
         help="A shell command that exits 0 if the service is well. It is tried for some seconds.",
     )(command)
 

@@ -63,7 +63,7 @@ def command(profile: Path, drop_in: Path, systemd: int | None, **options: Any) -
       unit-tailor check nginx.profile debian/nginx.conf
       unit-tailor check nginx.profile nginx.conf --format junit -o check.xml
     """
-    output: Path | None = options["output"]
+    output: Path | None = options["output"] if options["output"] != Path("-") else None
     style: JsonStyle = options["json_style"]
     wanted = Format(options["wanted"])
     if style is not JsonStyle.OFF and wanted is not Format.TEXT:

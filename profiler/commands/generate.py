@@ -44,6 +44,7 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     Example:
       unit-tailor generate nginx.profile -o nginx.conf
     """
+    output = None if output == Path("-") else output
     if output is not None:
         profile_file.check_writable(output, force=options["force"])
     recorded = profile_file.read_profile(profile)

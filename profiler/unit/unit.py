@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -12,7 +13,7 @@ from policy import unit_file
 from policy.unit_settings import ExecLine, UnitSettings
 from profiler.errors import ToolError, UsageError
 from profiler.machine import Machine
-from profiler.unit.names import full_name
+from profiler.unit.names import full_name, services
 from profiler.unit.systemctl import Systemctl
 
 OUR_DROP_IN = "zz-unit-tailor.conf"
@@ -101,8 +102,9 @@ class Unit:
                 f"systemd cannot load {asked} on {machine.name}: {found['LoadError'] or found['LoadState']}",
                 hint=f"run: systemctl status {asked}",
             )
+        close = get_close_matches(asked, services(machine), n=1) if found["LoadState"] == "not-found" else []
         raise UsageError(
-            f"{what} {asked} on {machine.name}",
+            f"{what} {asked} on {machine.name}" + (f"; did you mean {close[0]}" if close else ""),
             hint="list the services with: systemctl list-unit-files --type=service"
             + (" ; a twin gets more software with --package NAME" if machine.name != "this host" else ""),
         )
