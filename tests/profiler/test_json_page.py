@@ -107,6 +107,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 CALLS = {
     "generate": (["generate", "a.profile", *HOST], 0),
     "explain": (["explain", "a.profile", *HOST], 0),
+    "report": (["report", "a.profile", "a.conf", *HOST], 0),
     "replay": (["replay", "a.profile", "a.conf", *HOST], 3),
     "check": (["check", "a.profile", "a.conf", *HOST], 3),
     "diff": (["diff", "a.conf", "b.conf", *HOST], 1),
