@@ -65,14 +65,14 @@ def changes_of(blamed: Sequence[Blame]) -> tuple[Relaxation, ...]:
 
 
 def lines_to_blame(drop_in: DropIn, denial: Denial, host: HostFacts, unit: UnitSettings) -> tuple[Setting, ...]:
-    """Return the lines that deny: each of which alone, if it were not there, would change the answer; else all lines of
-    the directive to blame. None if the drop-in has no such line."""
+    """Return the lines that deny: the one that the model names, else each one without which the fact would be allowed,
+    else all lines of the directive to blame. None if the drop-in has no such line."""
     written = [one for one in drop_in.settings if ALIASES.get(one.name, one.name) == denial.directive]
     fact = replace(denial.fact, outcome=OK)
     spoken = [one for one in written if one.value.strip()] or written
     guilty = [one for one in spoken if _judge(_without(drop_in, one), fact, host, unit) is None]
     verbatim = [one for one in spoken if f"{denial.directive}={one.value}" == denial.setting]
-    return tuple(guilty or verbatim or spoken)
+    return tuple(verbatim or guilty or spoken)
 
 
 class _Steps:

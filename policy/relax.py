@@ -20,8 +20,20 @@ from policy.service_profile import Profile
 from policy.settings import Assignment, build_sandbox, parse_settings
 from policy.wording import behaviour_in_words
 
+SECOND_THOUGHTS = 5
+"""How often changes are looked for that other changes made necessary."""
+
 ROUNDS = 200
 """More changes than any drop-in needs: the loop is bounded."""
+
+FILTERS = frozenset(
+    {"CapabilityBoundingSet", "AmbientCapabilities", "RestrictAddressFamilies", "RestrictNamespaces"}
+    | {"SystemCallFilter", "SystemCallArchitectures", "RestrictFileSystems", "RestrictNetworkInterfaces"}
+)
+"""Lists that deny all that they do not name: to write the first word of one is no relaxation."""
+
+ALLOWING = FILTERS | {"ReadWritePaths", "ExecPaths", "IPAddressAllow", "SocketBindAllow", "DeviceAllow", "BindPaths"}
+"""Lists whose words allow, unless they stand behind a ``~``: a filter without its first line is of another kind."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Relaxation:
     @property
     def in_words(self) -> str:
         """What to do with the drop-in."""
-        lines = " ".join(f"{self.directive}={value}" for value in self.values)
+        lines = " ".join(f"{self.directive}={value}" for value in self.values if value or len(self.values) == 1)
         if self.adds:
             return f"add {lines}"
         if self.taken:
@@ -65,12 +77,18 @@ def relax(drop_in: DropIn, denials: Sequence[Denial], profile: Profile, host: Ho
     wanted = {replace(denial.fact, outcome=OK): denial for denial in denials}
     union = Profile(profile.header, frozenset({*profile.facts, *wanted}))
     search = _Search(union, host)
+    denied_before = search.denied(drop_in)
     changes: list[Relaxation] = []
-    for fact, denial in wanted.items():
-        found = search.changes_for(drop_in, fact, denial)
-        for change in found:
-            drop_in = change.applied_to(drop_in)
-        changes += found
+    for _ in range(SECOND_THOUGHTS):
+        for fact, denial in wanted.items():
+            found = search.changes_for(drop_in, fact, denial)
+            for change in found:
+                drop_in = change.applied_to(drop_in)
+            changes += found
+        # What one change allows, it may deny to others: a directory that is private no more is read-only, perhaps.
+        wanted = {fact: denial for fact, denial in search.denied(drop_in).items() if fact not in denied_before}
+        if not wanted:
+            break
     return _merged(changes)
 
 
@@ -89,13 +107,22 @@ def _one_line(changes: Sequence[Relaxation]) -> Relaxation:
 
 
 def words_less(drop_in: DropIn, directive: str, reason: str) -> Iterator[Relaxation]:
-    """Yield a change for each word of a directive in a drop-in: without this word. There is none for the only one."""
+    """Yield a change for each word that denies of a directive in a drop-in: without this word. There is none for the
+    only word."""
+    words = words_that_deny(drop_in, directive)
+    if sum(len(one.value.split()) for one in drop_in.settings if one.name == directive) > 1:
+        for place, word in words:
+            yield without_words(drop_in, directive, {(place, word)}, reason)
+
+
+def words_that_deny(drop_in: DropIn, directive: str) -> tuple[tuple[int, str], ...]:
+    """Return the words that can be taken out of a directive: the place of the line among those of the directive, and
+    the word. None for lines with quotes, and in lists of what is allowed only those behind a ``~``."""
     lines = [one.value for one in drop_in.settings if one.name == directive]
-    words = [(place, word) for place, line in enumerate(lines) for word in line.removeprefix("~").split()]
-    if len(words) < 2 or any(set(line) & set("\"'\\") for line in lines):
-        return
-    for place, word in words:
-        yield without_words(drop_in, directive, {(place, word)}, reason)
+    if any(set(line) & set("\"'\\") for line in lines):
+        return ()
+    denying = [(place, line) for place, line in enumerate(lines) if line.startswith("~") or directive not in ALLOWING]
+    return tuple((place, word) for place, line in denying for word in line.removeprefix("~").split())
 
 
 def without_words(drop_in: DropIn, directive: str, taken: Set[tuple[int, str]], reason: str) -> Relaxation:
@@ -138,28 +165,31 @@ class _Search:
         return []
 
     def _smallest(self, drop_in: DropIn, fact: Fact, denial: Denial) -> Relaxation | None:
-        # The first change in the order of size under which the fact is allowed, or else another setting is in the way.
-        before = self._denied(drop_in)
-        next_in_the_way = None
+        # The first change in the order of size under which the fact is allowed and nothing else denied; or else another
+        # setting is in the way; or else something else is denied, which is the next to be looked at.
+        before = self.denied(drop_in).keys()
+        others: dict[str, Relaxation] = {}
         for change in self._changes(drop_in, fact, denial):
             changed = change.applied_to(drop_in)
             left = self.judge(changed, fact)
-            if left is not None and (next_in_the_way or left.directive == denial.directive):
+            if left is not None and left.directive == denial.directive:
                 continue
-            if change.adds or self._denied(changed) <= before:
-                if left is None:
-                    return change
-                next_in_the_way = change
-        return next_in_the_way
+            harmless = change.adds or self.denied(changed).keys() <= before
+            if left is None and harmless:
+                return change
+            others.setdefault("next in the way" if harmless else "denies others" if left is None else "", change)
+        return others.get("next in the way") or others.get("denies others")
 
     def _changes(self, drop_in: DropIn, fact: Fact, denial: Denial) -> Iterator[Relaxation]:
         reason = behaviour_in_words(denial.fact.behaviour)
         current = parse_settings((*self.unit.assignments, *drop_in.assignments), self.host)
         different = [name for name, value in self.decided.items() if value != current[name]]
         different.sort(key=lambda name: name != denial.directive)
+        written = {one.name for one in drop_in.settings}
         more = [
             Relaxation(name, (element,), adds=True, reason=reason)
             for name in different
+            if name in written or name not in FILTERS
             for element in self.decided[name].elements()
             if element not in current[name].elements()
         ]
@@ -172,15 +202,16 @@ class _Search:
         yield from more
         yield from (change for change in less if not set(change.taken) <= missing)
         for name in different:
-            if self.decided[name].values():
+            if name in written and self.decided[name].values():
                 yield Relaxation(name, self.decided[name].values(), adds=False, reason=reason)
         for name in dict.fromkeys((denial.directive, *different)):
             if any(one.name == name for one in drop_in.settings):
                 yield Relaxation(name, (), adds=False, reason=reason)
 
-    def _denied(self, drop_in: DropIn) -> set[Fact]:
+    def denied(self, drop_in: DropIn) -> dict[Fact, Denial]:
+        """Return what a drop-in denies of all that must be allowed."""
         sandbox = self._sandbox(drop_in.assignments)
-        return {fact for fact in self.union.facts if sandbox.judge(fact) is not None}
+        return {fact: denial for fact in self.union.facts if (denial := sandbox.judge(fact)) is not None}
 
     def _sandbox(self, assignments: Sequence[Assignment]) -> Sandbox:
         merged = parse_settings((*self.unit.assignments, *assignments), self.host)

@@ -114,7 +114,8 @@ def minimisation_in_words(found: Minimised) -> list[str]:
     lines = [f"not missed: {line}" for line in _pieces_in_words(standing.gone)]
     lines += [f"missed at a first start, and put back: {line}" for line in _pieces_in_words(found.put_back)]
     denials = found.verdict.denials if found.verdict is not None else ()
-    lines += [f"refused now, and not missed: {line}" for line in denials_in_words(denials)]
+    lines += [f"refused now, and not missed: {_refusal(denial)}" for denial in denials[:SHOWN]]
+    lines += [f"... and {len(denials) - SHOWN} more that are refused"] * (len(denials) > SHOWN)
     reused = f", {found.reused} answers from before" if found.reused else ""
     lines.append(
         f"{len(standing.gone)} pieces taken away, {len(standing.missed)} missed when tried alone, {len(standing.left)} "
@@ -136,6 +137,11 @@ def minimisation_advice(found: Minimised, order: Order, drop_in: Path, profile: 
     words += [word for name in order.only for word in ("--only", name)]
     words += [word for package in order.machine_choice.packages for word in ("--package", package)]
     return ["cut short: what is proven so far was kept; next, to go on from here:", f"  {pasteable(words)}"]
+
+
+def _refusal(denial: Denial) -> str:
+    where = printable(place_in_words(denial.fact))
+    return f"{behaviour_in_words(denial.fact.behaviour)}: {outcome_in_words(denial)} ({where})"
 
 
 def _pieces_in_words(pieces: Sequence[Piece]) -> list[str]:

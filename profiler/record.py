@@ -63,8 +63,9 @@ def record_unit(
     announce: Callable[[str], None] = lambda _text: None,
     follow: Follow = nobody,
     wellness: Wellness | None = None,
+    leaves_stopped: bool = False,
 ) -> Recorded:
-    """Record a whole life of a unit; it is left running, or stopped, as it was found.
+    """Record a whole life of a unit; it is left running, or stopped, as it was found, or always ``leaves_stopped``.
 
     Every process of the unit is seen from its birth and nothing about the unit changes. A service that does not come
     up, a failing workload and Ctrl-C cut the recording short but keep it: the result says so; a second Ctrl-C gives it
@@ -75,7 +76,8 @@ def record_unit(
     watch = choose(engine, _assignment(unit, settings, clock), announce)
     with _Timed(watch, clock) as timed:
         follow(Pulse(watch, clock, serving_for).live)
-        lived, error = _drive(Life(unit, workload, serving_for, announce, wellness or Wellness()), clock)
+        life = Life(unit, workload, serving_for, announce, wellness or Wellness(), leaves_stopped)
+        lived, error = _drive(life, clock)
     never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(watch)))
     recording = _recording(unit.machine, timed, clock.seen, lived, _workload_result(workload is not None, lived))
     return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived, error=error)

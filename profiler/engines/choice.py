@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from profiler.engines.base import Assignment, Watch
 from profiler.engines.ebpf import EbpfWatch
@@ -38,7 +39,13 @@ def _strace_available(assignment: Assignment) -> Availability:
 
 
 def _ebpf_available(assignment: Assignment) -> Availability:
-    return ebpf_availability.availability(needs_groups=not assignment.command)
+    return _proven_ebpf(not assignment.command)
+
+
+@cache
+def _proven_ebpf(needs_groups: bool) -> Availability:  # a key of the cache
+    # The proof hands all programs to the kernel, which takes half a second: once for all rounds of a validation.
+    return ebpf_availability.availability(needs_groups=needs_groups)
 
 
 def _ptrace_available(assignment: Assignment) -> Availability:

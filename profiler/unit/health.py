@@ -20,6 +20,9 @@ SETTLE_SECONDS = 1.0
 """How long the main process must stay the same before the service counts as up: for Type=simple systemd says
 "started" before the program has even been executed (systemd.service(5))."""
 
+RELOAD_SETTLE_SECONDS = 0.3
+"""The same after a reload, which starts no program anew: what goes wrong later is seen when the health is checked."""
+
 SETTLE_LIMIT = 30.0
 """Seconds after which a service that neither settles nor fails counts as not well."""
 
@@ -69,14 +72,14 @@ def observe(unit: Unit) -> Health:
     )
 
 
-def wait_until_settled(unit: Unit) -> Health:
-    """Wait until the unit has kept its main process for a while, and return how it is then.
+def wait_until_settled(unit: Unit, seconds: float = SETTLE_SECONDS) -> Health:
+    """Wait until the unit has kept its main process for ``seconds``, and return how it is then.
 
     Raises ToolError, with the reason in words, if it fails, or does not settle in time.
     """
     deadline = time.monotonic() + SETTLE_LIMIT
     health, since = observe(unit), time.monotonic()
-    while time.monotonic() - since < SETTLE_SECONDS:
+    while time.monotonic() - since < seconds:
         if health.active_state == "failed" or time.monotonic() > deadline:
             break
         time.sleep(0.1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from policy.behaviour import Phase
 from profiler.errors import CommandFailed, ToolError
 from profiler.status_line import span
-from profiler.unit.health import Health, Wellness, check_health, observe, wait_until_settled
+from profiler.unit.health import RELOAD_SETTLE_SECONDS, Health, Wellness, check_health, observe, wait_until_settled
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 
@@ -74,9 +74,10 @@ class Life:
     serving_for: float = 0.0  # seconds to wait for other people's traffic
     announce: Callable[[str], None] = lambda _text: None
     wellness: Wellness = field(default_factory=Wellness)  # what must be so after the use, before the stop
+    leaves_stopped: bool = False  # whatever it was found as, for a caller that starts it again in its own way
 
     def drive(self, clock: PhaseClock) -> Lived:
-        """Restart, use, reload and stop the service; it ends in the state in which it was found.
+        """Restart, use, reload and stop the service; it ends in the state in which it was found, or stopped.
 
         A failing workload and Ctrl-C cut a life short, but the service is stopped in order; a second Ctrl-C is raised.
         Raises ToolError when the service does not come up, CommandFailed when one of its jobs fails.
@@ -96,8 +97,9 @@ class Life:
         return lived
 
     def _stop(self, was_active: bool) -> None:
-        self.unit.systemctl.change("restart" if was_active else "stop", self.unit.name)
-        if was_active:
+        again = was_active and not self.leaves_stopped
+        self.unit.systemctl.change("restart" if again else "stop", self.unit.name)
+        if again:
             wait_until_settled(self.unit)
 
     def _live(self, clock: PhaseClock) -> Lived:
@@ -163,7 +165,7 @@ class Life:
         clock.begin(Phase.RELOAD)
         self.announce(f"reloading {self.unit.name}")
         self.unit.systemctl.change("reload", self.unit.name)
-        wait_until_settled(self.unit)
+        wait_until_settled(self.unit, RELOAD_SETTLE_SECONDS)
 
     @contextmanager
     def _found_state(self) -> Iterator[bool]:

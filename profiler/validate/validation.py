@@ -14,7 +14,7 @@ from policy.settings import Assignment
 from profiler.engines.choice import Engine
 from profiler.record import Follow, nobody, record_unit
 from profiler.unit.exposure import exposure
-from profiler.unit.health import Wellness
+from profiler.unit.health import Wellness, wait_until_settled
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.validate.trial import on_trial
@@ -73,6 +73,9 @@ def validate(
         expected = replay(before, assignments, host).blocked if before is not None else ()
         verdict = Verdict(problem, denials, expected, trial.warnings, level_before, level_after, kept=keep, under=under)
         trial.keep = keep and verdict.fits
+        if trial.keep and trial.was_active:
+            unit.systemctl.change("start", unit.name)
+            wait_until_settled(unit)
     return verdict
 
 
@@ -85,7 +88,15 @@ def _live(
     announce: Callable[[str], None],
     follow: Follow,
 ) -> tuple[str, Profile]:
-    recorded = record_unit(unit, workload=workload, engine=engine, announce=announce, follow=follow, wellness=wellness)
+    recorded = record_unit(
+        unit,
+        workload=workload,
+        engine=engine,
+        announce=announce,
+        follow=follow,
+        wellness=wellness,
+        leaves_stopped=True,  # the trial starts it again under its own settings: once is enough
+    )
     if recorded.lived.interrupted:
         raise KeyboardInterrupt
     error = recorded.error or recorded.lived.workload_error

@@ -51,6 +51,7 @@ def test_denials_with_one_cause_are_together() -> None:
         ),
         ("SystemCallFilter=read write\nSystemCallFilter=openat\n", [(2, "read write")]),
         ("SystemCallFilter=~bind\nSystemCallFilter=~listen\n", [(2, "~bind")]),
+        ("SystemCallFilter=@system-service\nSystemCallFilter=~bind:kill chmod:kill\n", [(3, "~bind:kill chmod:kill")]),
     ],
 )
 def test_of_several_lines_the_one_that_denies_is_named(text: str, guilty: list[tuple[int, str]]) -> None:

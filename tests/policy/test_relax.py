@@ -44,6 +44,15 @@ def relaxed(drop: DropIn, *behaviours: Behaviour) -> tuple[Relaxation, ...]:
             SystemCall("bind"),
             "take bind out of SystemCallFilter=",
         ),
+        (
+            [
+                "SystemCallErrorNumber=EPERM",
+                "SystemCallFilter=@system-service",
+                "SystemCallFilter=~fsync:kill fdatasync:kill",
+            ],
+            SystemCall("fsync"),
+            "add SystemCallFilter=fsync",
+        ),
         (["ProtectSystem=strict"], WRITE, "add ReadWritePaths=-/var/lib/a"),
         (["User=nobody", "InaccessiblePaths=/etc/a.conf /srv"], READ, "take /etc/a.conf out of InaccessiblePaths="),
         (["InaccessiblePaths=/etc/a.conf"], READ, "remove InaccessiblePaths="),
