@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from policy.behaviour import WRITING, Access, Fact, FileKind, PathUse
 from policy.directives.base import Evidence
 from policy.directives.choice import Choice
-from policy.directives.writable_paths import HOMES
+from policy.directives.writable_paths import HOMES, used_by_users
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below
 from policy.sandbox.read_only import HAPPENED
 from policy.sandbox.sandbox import Sandbox
@@ -52,12 +52,13 @@ class ProtectHome(Choice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose all values, unless file operations inside of an io_uring may have gone unseen.
+        """Propose all values, unless file operations inside of an io_uring may have gone unseen, or the service acts
+        for the users whose homes they are.
 
         Not tmpfs where the service writes below the homes: ReadWritePaths= would name what is not there, and the unit
         would not start.
         """
-        if evidence.uses_rings:
+        if evidence.uses_rings or used_by_users(evidence):
             return []
         writes = any(map(_writes_in_homes, evidence.confined(PathUse)))
         return [one for one in super().candidates(evidence) if not (writes and one.value == "tmpfs")]

@@ -48,6 +48,9 @@ OWN_TREES = (
 HOMES = ("/home", "/run/user", "/root")
 """What ProtectHome= covers."""
 
+PEOPLE = range(1000, 60001)
+"""User ids of people: UID_MIN and UID_MAX of login.defs(5)."""
+
 VOLATILE_TREE = "/run"
 """Empty after a boot, so a directory that a service makes if it is missing will be missing (file-hierarchy(7))."""
 
@@ -84,6 +87,18 @@ def is_own_directory(path: str) -> bool:
     return any(is_below(path, tree) for tree in OWN_TREES) and not is_below(path, "/run/user")
 
 
+def used_by_users(evidence: Evidence) -> frozenset[str]:
+    """Return the paths in home directories that a service of root's used as a user of the machine.
+
+    Who becomes a user to do what that user wants does it for all of them, and each may write to a home of their own.
+    Nothing at the level strict.
+    """
+    if evidence.level is Level.STRICT or not evidence.unit.runs_as_root:
+        return frozenset()
+    uses = [fact.behaviour for fact in evidence.confined(PathUse) if fact.user in PEOPLE and _happened(fact)]
+    return frozenset(use.path for use in uses if isinstance(use, PathUse) and is_below(use.path, HOMES[0]))
+
+
 @dataclass
 class _Search:
     evidence: Evidence
@@ -114,15 +129,8 @@ class _Search:
 
     @cached_property
     def homes_of_users(self) -> frozenset[str]:
-        """Home directories that the service writes to as the user whose home it is: tomorrow it may be another user.
-
-        A service that can become any user is root's. Not at the level strict.
-        """
-        unit, level = self.evidence.unit, self.evidence.level
-        if level is Level.STRICT or not unit.runs_as_root:
-            return frozenset()
-        uses = [fact.behaviour for fact in self.writing if fact.user != 0 and isinstance(fact.behaviour, PathUse)]
-        return frozenset("/".join(use.path.split("/")[:3]) for use in uses if is_below(use.path, HOMES[0]))
+        """Home directories that the service uses as a user: tomorrow it may be another user's."""
+        return frozenset("/".join(path.split("/")[:3]) for path in used_by_users(self.evidence))
 
     @cached_property
     def made_if_missing(self) -> frozenset[str]:

@@ -124,9 +124,9 @@ def _measured(study: Study, outcome: Outcome) -> Outcome:
             exposure_before=before,
             workload_seconds_recorded=watch.seconds("running the workload"),
             workload_seconds=_timed(lambda: study.workload.run(unit.machine)),
-            capabilities_before=len(own.capabilities),
-            calls_before=len(own.system_calls),
-            writable_before=own.writable_directories,
+            capabilities_before=None if own is None else len(own.capabilities),
+            calls_before=None if own is None else len(own.system_calls),
+            writable_before=None if own is None else own.writable_directories,
             second_without=_tried(unit.machine, study.second_use),
         )
     profile = recorded.profile
@@ -196,12 +196,13 @@ def _lived(study: Study, unit: Unit, trial: Trial, tried: DropIn, profile: Profi
     if recorded.error is not None:
         return trial
     now = _confined(unit)
-    trial = replace(
-        trial,
-        capabilities=tuple(sorted(now.capabilities)),
-        calls_let_through=len(now.system_calls),
-        writable_directories=now.writable_directories,
-    )
+    if now is not None:
+        trial = replace(
+            trial,
+            capabilities=tuple(sorted(now.capabilities)),
+            calls_let_through=len(now.system_calls),
+            writable_directories=now.writable_directories,
+        )
     if not study.second:
         return trial
     study.say("second use")
@@ -216,11 +217,23 @@ def _second_denials(study: Study, unit: Unit, assignments: tuple[Assignment, ...
     return _in_words(denied_under(assignments, again.profile, host))
 
 
-def _confined(unit: Unit) -> Confinement:
+def _confined(unit: Unit) -> Confinement | None:
+    # None for a service that has done its work and ended: there is nothing to look at.
     unit.systemctl.reset_failed(unit.name)
     unit.systemctl.change("restart", unit.name)
     wait_until_settled(unit)  # with Type=simple the restart is over before the program has begun
-    return confinement(unit.machine, int(unit.properties()["MainPID"]))
+    process = _some_process(unit)
+    return confinement(unit.machine, process) if process else None
+
+
+def _some_process(unit: Unit) -> int:
+    """Return the main process; of a unit without one, as of init scripts, the first of its control group; 0 if none."""
+    main = int(unit.properties()["MainPID"])
+    if main:
+        return main
+    group = unit.systemctl.show(unit.name, ["ControlGroup"])["ControlGroup"]
+    said = unit.machine.run(["cat", f"/sys/fs/cgroup{group}/cgroup.procs"]).stdout.split() if group else []
+    return int(said[0]) if said else 0
 
 
 def _failure(recorded: Recorded) -> str:

@@ -27,7 +27,7 @@ from tests.services.strict_values import STRICT
 from tests.twin_fixtures import CHECKOUT
 
 ANSWERS = Path(__file__).resolve().parents[2] / "fixtures" / "oracle.toml"
-FAMILIES = ("AF_PACKET", "AF_NETLINK", "AF_INET6", "AF_INET", "AF_UNIX")
+FAMILIES = ("AF_VSOCK", "AF_PACKET", "AF_NETLINK", "AF_INET6", "AF_INET", "AF_UNIX")
 NO_FAMILY = "AF_ROSE"  # transient units do not know the word none (systemd 252): one that no program opens
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 BROAD_PATHS = ("/var", "/tmp", "/usr", "/srv", "/run", "/root", "/opt", "/home", "/etc", "/boot")

@@ -81,6 +81,10 @@ def test_what_others_made_meanwhile_is_reached_through_what_is_there_at_the_star
 def test_a_service_that_acts_for_users_may_write_to_any_home() -> None:
     login = [use("/home/somebody/dated", Access.CREATE, user=1000), use("/home/somebody/.profile", Access.READ)]
     assert chosen(login)["ProtectHome"] == ()
+    transfer = [use("/home/somebody/file", Access.READ, user=1000)]
+    assert chosen(transfer)["ProtectHome"] == ()
+    web_server = [use("/home/somebody/public_html/index.html", Access.READ, user=33)]
+    assert chosen(web_server)["ProtectHome"] == ("read-only",)
     backup = [use("/home/backup/x", Access.CREATE)]
     assert chosen(backup)["ProtectHome"] == ("read-only",)
     assert writable(backup) == ("-/home/backup",)
