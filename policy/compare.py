@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from policy.behaviour import OK, UNKNOWN, Behaviour, CapabilityUsed, Fact, NamespaceUsed, PathUse, SystemCall
+from policy.behaviour import (
+    OK,
+    UNKNOWN,
+    Behaviour,
+    CapabilityUsed,
+    Fact,
+    NamespaceUsed,
+    PathUse,
+    SocketAddress,
+    SystemCall,
+)
 from policy.equivalence import ENOSYS_NEWCOMERS
 from policy.fact_order import ordered
 from policy.host_facts import HostFacts
@@ -18,6 +28,13 @@ REFUSALS = frozenset(
     {"EPERM", "EACCES", "EROFS", "EAFNOSUPPORT", "ENOSYS", "EXDEV", "EBUSY", "ENXIO", "ENETUNREACH", "ETIMEDOUT"}
 )
 """The errnos with which sandboxes refuse; ENOENT and EINVAL only count where the model names the setting."""
+
+_OF_THE_NETWORK = frozenset({"ENETUNREACH", "ETIMEDOUT"})
+_REACHING_OUT = frozenset({"connect", "send", "sendmmsg", "sendmsg", "sendto"})
+# Waiting for anything else times out now and then: futex() is not refused so by any setting.
+
+_OF_OBJECTS = frozenset({"EROFS", "EXDEV", "EBUSY", "ENXIO"})
+# What was met by a path is told by the fact about the path; the fact about the call adds nothing.
 
 
 def denied_under(
@@ -38,11 +55,11 @@ def denied_under(
         outcomes = known.get(_key(fact.behaviour), frozenset())
         if fact.outcome == OK:
             denial = _silently(fact, own, merged) if before is None or OK in outcomes else None
-        elif fact.outcome in outcomes | {UNKNOWN} or has_fallback(fact):
+        elif fact.outcome in outcomes | {UNKNOWN} or has_fallback(fact) or _failed_already(fact, outcomes):
             denial = None
         else:
             denial = _blamed(fact, own, merged)
-            if denial is None and OK in outcomes and fact.outcome in REFUSALS:
+            if denial is None and OK in outcomes and _looks_refused(fact):
                 denial = Denial(fact, "", "a setting of the drop-in", fact.outcome, "it worked when it was recorded")
         if denial is not None:
             found.setdefault((denial.setting, *_key(fact.behaviour)), denial)
@@ -66,6 +83,20 @@ def _silently(fact: Fact, own: Sandbox, merged: Sandbox) -> Denial | None:
     # A call that succeeds and does something else than it would without the drop-in.
     denial = merged.judge(fact)
     return denial if denial is not None and denial.outcome in SILENT and own.judge(fact) is None else None
+
+
+def _failed_already(fact: Fact, outcomes: frozenset[str]) -> bool:
+    """Whether this was refused before as well, with another errno: nothing is lost (``Denial.still_refused``)."""
+    return fact.outcome in REFUSALS and bool(outcomes & REFUSALS) and not outcomes & {OK, UNKNOWN}
+
+
+def _looks_refused(fact: Fact) -> bool:
+    if fact.outcome not in REFUSALS:
+        return False
+    match fact.behaviour:
+        case SystemCall(name=name):
+            return fact.outcome not in _OF_OBJECTS | (frozenset() if name in _REACHING_OUT else _OF_THE_NETWORK)
+    return fact.outcome not in _OF_THE_NETWORK or isinstance(fact.behaviour, SocketAddress)
 
 
 def has_fallback(fact: Fact) -> bool:
