@@ -155,11 +155,17 @@ class RestrictNamespaces(Directive):
         return type(self)((self.kept or frozenset()) - {element})
 
 
+def _is_private(fact: Fact) -> bool:
+    # Made with IPC_PRIVATE: it has no key.
+    used = fact.behaviour
+    return isinstance(used, IpcUsed) and not used.shared and used.name == "private"
+
+
 class PrivateIPC(Choice):
     """Gives the service SysV IPC objects and POSIX message queues of its own.
 
     Facts are the objects that were used. Whether other services look for an object that this one made is not known,
-    so it is proposed only to services that used none.
+    so it is proposed only to services that used none that has a key: IPC_PRIVATE makes one that nobody can look for.
     """
 
     since: ClassVar = {"yes": 248}
@@ -169,8 +175,10 @@ class PrivateIPC(Choice):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
-        """Propose it to services that use no such objects."""
-        return () if evidence.confined(IpcUsed) else super().candidates(evidence)
+        """Propose it to services that use no such objects but their own without a key (compatible: none at all)."""
+        used = evidence.confined(IpcUsed)
+        found = evidence.level is not Level.COMPATIBLE and all(_is_private(fact) for fact in used)
+        return super().candidates(evidence) if found or not used else ()
 
     def enforce(self, sandbox: Sandbox) -> None:
         """Give it an IPC namespace, with a mount of its own for the message queues."""

@@ -30,8 +30,9 @@ _NOISE = frozenset(
 
 _NOISY = ("inet_diag_", "__inet_diag_", "tcp_diag_", "udp_diag_")  # whether marks and the like are shown to ss(8)
 
-_PRIVILEGED_READERS = frozenset({"net_ctl_permissions", "set_permissions"})
-"""Below /proc/sys/net and /proc/sys/user whoever has the capability counts as root; root itself does not need it."""
+_PRIVILEGED_READERS = frozenset({"net_ctl_permissions", "set_permissions", "pid_table_root_permissions"})
+"""Below /proc/sys/net and /proc/sys/user, and for pid_max, whoever has the capability counts as root, which is asked
+first; root itself does not need it (kernel/pid_namespace.c, net/sysctl_net.c, kernel/ucount.c)."""
 
 _CHEAPER = {("ioprio_check_cap", "CAP_SYS_ADMIN"): "CAP_SYS_NICE"}
 """Where the kernel asks for the greater capability first and would be content with another one (block/ioprio.c)."""

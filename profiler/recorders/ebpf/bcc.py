@@ -254,7 +254,7 @@ class BccObject(Maps):
         information = types.describe(linked)
         options = _LoadOptions(
             sz=ctypes.sizeof(_LoadOptions),
-            expected_attach_type=_ATTACH_TYPES[section.lstrip("?").partition("/")[0]],
+            expected_attach_type=_ATTACH_TYPES[section.partition("/")[0]],
             attach_btf_id=hook,
             prog_btf_fd=types.descriptor,
             func_info=information,

@@ -91,6 +91,9 @@ u64 unit_tailor_pseudo(u64, u64) asm("llvm.bpf.pseudo");
 	}                                                                                                       \
 	static __always_inline int NAME##__typed(u64 *ctx, __VA_ARGS__)
 
+/* The structures are those of this kernel; what it lacks is an error when it compiles. */
+#define bpf_core_field_exists(FIELD) 1
+#define bpf_core_type_exists(TYPE) 1
 #define bpf_core_field_offset __builtin_offsetof
 #define bpf_core_read bpf_probe_read_kernel
 /* Into bytes, since the field's own type may be constant. */

@@ -223,8 +223,68 @@ struct k_sigaction {
 	struct sigaction sa;
 };
 
+struct io_cqe {
+	int fd;
+};
+
 struct io_kiocb {
 	u8 opcode;
+	u64 flags;
+	struct io_cqe cqe;
+};
+
+struct filename {
+	const char *name;
+};
+
+struct open_how {
+	u64 flags, mode;
+};
+
+struct io_open {
+	int dfd;
+	struct filename *filename;
+	struct open_how how;
+};
+
+struct io_statx {
+	int dfd;
+	unsigned int flags;
+	struct filename *filename;
+};
+
+struct io_rename {
+	int old_dfd, new_dfd, flags;
+	struct filename *oldpath, *newpath;
+};
+
+struct io_link {
+	int old_dfd, new_dfd, flags;
+	struct filename *oldpath, *newpath;
+};
+
+struct io_unlink {
+	int dfd;
+	struct filename *filename;
+};
+
+struct io_mkdir {
+	int dfd;
+	u16 mode;
+	struct filename *filename;
+};
+
+struct io_socket {
+	int domain, type, protocol;
+};
+
+struct io_connect {
+	void *addr;
+	int addr_len;
+};
+
+struct io_sr_msg {
+	void *umsg;
 };
 
 struct bpf_iter_meta;

@@ -54,8 +54,6 @@ class BpfObject(Maps):
             if hook_number(btf, section) < 0:
                 self._calls.bpf_program__set_autoload(program, False)
                 absent.append(section)
-            elif section.startswith("?"):
-                self._calls.bpf_program__set_autoload(program, True)
         self._calls.btf__free(btf)
         self.absent = tuple(sorted(absent))
         return self.absent

@@ -140,7 +140,7 @@ def kernel_types() -> int:
 
 def hook_number(btf: int, section: str) -> int:
     """Return the number in the kernel's BTF of what a program is attached to; negative if this kernel lacks it."""
-    kind, _, hook = section.lstrip("?").partition("/")
+    kind, _, hook = section.partition("/")
     prefix, number = _HOOKS[kind]
     return int(library().calls.btf__find_by_name_kind(btf, (prefix + hook).encode(), number))
 

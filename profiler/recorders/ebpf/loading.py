@@ -19,7 +19,7 @@ OBJECT = Path(__file__).parent / "recorder.x86_64.bpf.o.xz"
 CAPABILITY_TRACEPOINT = "tp_btf/cap_capable"
 """Shows the capability check since Linux 6.14."""
 
-CAPABILITY_FUNCTION = "?fexit/cap_capable"
+CAPABILITY_FUNCTION = "fexit/cap_capable"
 """Shows it on older kernels, where they let programs look at functions (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)."""
 
 _FROM_TRACEPOINT, _FROM_FUNCTION = "on_capable", "on_capable_returned"

@@ -49,6 +49,20 @@
 #define ENAMETOOLONG 36
 #define ERESTARTSYS 512
 
+/* linux/io_uring.h; include/linux/io_uring_types.h */
+#define IORING_OP_SENDMSG 9
+#define IORING_OP_CONNECT 16
+#define IORING_OP_OPENAT 18
+#define IORING_OP_STATX 21
+#define IORING_OP_OPENAT2 28
+#define IORING_OP_RENAMEAT 35
+#define IORING_OP_UNLINKAT 36
+#define IORING_OP_MKDIRAT 37
+#define IORING_OP_SYMLINKAT 38
+#define IORING_OP_LINKAT 39
+#define IORING_OP_SOCKET 45
+#define REQ_F_FIXED_FILE 1
+
 #ifndef EEXIST
 #define EEXIST 17
 #endif
@@ -137,7 +151,8 @@ struct scratch {
 	struct context context;
 	u64 raw[8]; /* the arguments as they were given; the event has what is kept of them */
 	s64 result;
-	u32 leader, unused;
+	u32 leader;
+	u32 of_kernel; /* the strings are in the kernel's memory */
 	struct dentry *dentries[4];
 	struct vfsmount *mounts[4];
 	u32 owner, none;
@@ -644,10 +659,10 @@ SUBPROGRAM(on_paths, void)
 	error = s->context.error;
 	position = s->descriptor.string[0];
 	if (position >= 0)
-		append_string(s, 0, s->raw[position & 7], 0);
+		append_string(s, 0, s->raw[position & 7], s->of_kernel);
 	position = s->descriptor.string[1];
 	if (position >= 0)
-		append_string(s, 1, s->raw[position & 7], 0);
+		append_string(s, 1, s->raw[position & 7], s->of_kernel);
 	if (s->event.flags & FLAG_UNREADABLE && error != EFAULT)
 		lose(LOST_STRING);
 	if (flags & SKIP_EMPTY && !s->event.lengths[0])
@@ -1518,7 +1533,7 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target,
 }
 
 /* Where there is no tracepoint: the function itself. The kernel may switch tasks here, hence working memory of its own. */
-SEC("?fexit/cap_capable")
+SEC("fexit/cap_capable")
 int BPF_PROG(on_capable_returned, const struct cred *cred, struct user_namespace *target, int capability, unsigned int options,
 	     int result)
 {
@@ -1597,9 +1612,108 @@ int BPF_PROG(on_moved, struct cgroup *group, const char *path, struct task_struc
 
 /* ---- io_uring ---- */
 
+/* A string in the kernel's own copy: an operation's path has been fetched when the operation is submitted. */
+#define NAME_OF(POINTER, FIELD) ((u64)BPF_CORE_READ(POINTER, FIELD, name))
+#define DIRECTORY_OF(POINTER, FIELD) ((u64)(s64)(s32)BPF_CORE_READ(POINTER, FIELD))
+
+static __always_inline u64 file_of_request(struct io_kiocb *request)
+{
+	if (BPF_CORE_READ(request, flags) & REQ_F_FIXED_FILE || !bpf_core_field_exists(request->cqe.fd))
+		return -1;
+	return (u64)(s64)(s32)BPF_CORE_READ(request, cqe.fd);
+}
+
+/* Puts an operation into the form of the system call that does the same, whose number is returned; 0 if none matters. */
+static __always_inline u32 as_call(struct scratch *s, struct io_kiocb *request, u32 operation)
+{
+	u64 *raw = s->raw;
+
+	__builtin_memset(s->raw, 0, sizeof(s->raw));
+	s->of_kernel = 1;
+	if (operation == IORING_OP_OPENAT || operation == IORING_OP_OPENAT2) {
+		struct io_open *open = (void *)request;
+
+		raw[0] = DIRECTORY_OF(open, dfd);
+		raw[1] = NAME_OF(open, filename);
+		raw[2] = BPF_CORE_READ(open, how.flags);
+		raw[3] = BPF_CORE_READ(open, how.mode);
+		return 257; /* openat */
+	}
+	if (operation == IORING_OP_STATX) {
+		struct io_statx *status = (void *)request;
+
+		raw[0] = DIRECTORY_OF(status, dfd);
+		raw[1] = NAME_OF(status, filename);
+		raw[2] = BPF_CORE_READ(status, flags);
+		return 332; /* statx */
+	}
+	if (operation == IORING_OP_RENAMEAT) {
+		struct io_rename *names = (void *)request;
+
+		raw[0] = DIRECTORY_OF(names, old_dfd);
+		raw[1] = NAME_OF(names, oldpath);
+		raw[2] = DIRECTORY_OF(names, new_dfd);
+		raw[3] = NAME_OF(names, newpath);
+		raw[4] = BPF_CORE_READ(names, flags);
+		return 316; /* renameat2 */
+	}
+	if (operation == IORING_OP_LINKAT || operation == IORING_OP_SYMLINKAT) {
+		struct io_link *names = (void *)request;
+		u32 at = operation == IORING_OP_LINKAT ? 2 : 1;
+
+		raw[0] = DIRECTORY_OF(names, old_dfd);
+		raw[1] = NAME_OF(names, oldpath);
+		raw[at] = DIRECTORY_OF(names, new_dfd);
+		raw[at + 1] = NAME_OF(names, newpath);
+		if (operation == IORING_OP_LINKAT)
+			raw[4] = BPF_CORE_READ(names, flags);
+		return operation == IORING_OP_LINKAT ? 265 : 266; /* linkat, symlinkat */
+	}
+	if (operation == IORING_OP_UNLINKAT) {
+		struct io_unlink *name = (void *)request;
+
+		raw[0] = DIRECTORY_OF(name, dfd);
+		raw[1] = NAME_OF(name, filename);
+		return 263; /* unlinkat */
+	}
+	if (operation == IORING_OP_MKDIRAT) {
+		struct io_mkdir *name = (void *)request;
+
+		raw[0] = DIRECTORY_OF(name, dfd);
+		raw[1] = NAME_OF(name, filename);
+		raw[2] = BPF_CORE_READ(name, mode);
+		return 258; /* mkdirat */
+	}
+	s->of_kernel = 0;
+	if (operation == IORING_OP_SOCKET && bpf_core_type_exists(struct io_socket)) {
+		struct io_socket *socket = (void *)request;
+
+		raw[0] = BPF_CORE_READ(socket, domain);
+		raw[1] = BPF_CORE_READ(socket, type);
+		raw[2] = BPF_CORE_READ(socket, protocol);
+		return 41; /* socket */
+	}
+	raw[0] = file_of_request(request);
+	if (operation == IORING_OP_CONNECT) {
+		struct io_connect *connect = (void *)request;
+
+		raw[1] = (u64)BPF_CORE_READ(connect, addr);
+		raw[2] = BPF_CORE_READ(connect, addr_len);
+		return 42; /* connect */
+	}
+	if (operation == IORING_OP_SENDMSG) {
+		struct io_sr_msg *message = (void *)request;
+
+		raw[1] = (u64)BPF_CORE_READ(message, umsg);
+		return 46; /* sendmsg */
+	}
+	return 0;
+}
+
+/* What was asked for, as a call whose outcome nobody knows: that comes later, and elsewhere. */
 static __always_inline int on_ring(struct io_kiocb *request)
 {
-	u32 thread = bpf_get_current_pid_tgid();
+	u32 thread = bpf_get_current_pid_tgid(), operation, call, uid;
 	struct tracked *t = bpf_map_lookup_elem(MAP(tracked), &thread);
 	struct scratch *s;
 
@@ -1609,15 +1723,25 @@ static __always_inline int on_ring(struct io_kiocb *request)
 	if (!s)
 		return 0;
 	reset(s);
+	operation = BPF_CORE_READ(request, opcode);
+	uid = user_of(bpf_get_current_task_btf());
 	__builtin_memset(&s->arguments, 0, sizeof(s->arguments));
-	set_context(&s->arguments.context, t, user_of(bpf_get_current_task_btf()), 426, 0);
-	s->arguments.args[0] = BPF_CORE_READ(request, opcode);
+	set_context(&s->arguments.context, t, uid, 426, 0);
+	s->arguments.args[0] = operation;
 	s->arguments.args[1] = 1;
-	if (!first_sight(MAP(arguments), &s->arguments))
+	if (first_sight(MAP(arguments), &s->arguments)) {
+		describe(s, EVENT_RING, &s->arguments.context, t->leader);
+		s->event.args[0] = s->arguments.args[0];
+		deliver(s, MAP(arguments), &s->arguments);
+	}
+	call = as_call(s, request, operation);
+	if (!call)
 		return 0;
-	describe(s, EVENT_RING, &s->arguments.context, t->leader);
-	s->event.args[0] = s->arguments.args[0];
-	deliver(s, MAP(arguments), &s->arguments);
+	set_context(&s->context, t, uid, call, ERESTARTSYS);
+	s->leader = t->leader;
+	s->result = 0;
+	dispatch(s, t, prepare(call));
+	s->of_kernel = 0;
 	return 0;
 }
 

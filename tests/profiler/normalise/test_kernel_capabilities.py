@@ -20,6 +20,8 @@ SPECULATIVE = (
         "check(libc.capget(header, own)); check(libc.capset(header, own))",
     ),
     decoy("network settings", 'open("/proc/sys/net/ipv4/ip_forward").read()'),
+    decoy("the largest process number", 'open("/proc/sys/kernel/pid_max").read()'),
+    decoy("setting a network variable", 'open("/proc/sys/net/ipv4/ip_forward", "r+").close()'),
 )
 """Checks that the kernel makes, and that decide nothing; only who sees them can be misled."""
 

@@ -275,3 +275,30 @@ def _exists(number: int) -> bool:
     if descriptor >= 0:
         os.close(descriptor)
     return bool(descriptor >= 0)
+
+
+def test_operations_in_a_ring_are_seen_as_the_calls_that_do_the_same(tmp_path: Path) -> None:
+    taken = take_program("ring.py", str(tmp_path))
+    if taken.status == 3:
+        pytest.skip("this kernel has no rings for us")
+    here = os.fsencode(tmp_path)
+    inside = [record for record in taken.records if record.error == "ERESTART" and record.kind is not RecordKind.CALL]
+    paths = {record.call: record.strings for record in inside if record.kind is RecordKind.PATHS}
+    assert paths == {
+        "mkdirat": (b"made", b""),
+        "openat": (b"made/file", b""),
+        "statx": (b"made/file", b""),
+        "linkat": (b"made/file", b"linked"),
+        "symlinkat": (b"symbolic", b""),
+        "renameat2": (b"linked", b"renamed"),
+        "unlinkat": (b"renamed", b""),
+    }
+    assert {base.path for record in inside for base in record.bases if base is not None} == {here}
+    (made,) = [record for record in inside if record.call == "socket"]
+    assert made.arguments[:3] == (10, 2, 17)
+    met = {record.call: record.strings[0] for record in inside if record.kind is RecordKind.ADDRESS}
+    assert set(met) == {"connect", "sendmsg"}
+    assert {address[2:8] for address in met.values() if address} == {b"\0\x35\x7f\0\0\x09"}
+    assert {record.arguments[0] for record in taken.records if record.kind is RecordKind.RING} >= {16, 18, 45}
+    assert not taken.losses.counts
+    assert not {"mkdirat", "renameat2", "connect"} & {r.call for r in taken.records if r.kind is RecordKind.CALL}
