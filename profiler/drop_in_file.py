@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from policy import drop_in
@@ -10,6 +11,8 @@ from policy.host_facts import HostFacts
 from policy.settings import unenforced_directives, unknown_directives
 from policy.shipped_host_facts import service_settings, table_version
 from profiler.errors import UsageError
+
+_MADE_FOR = re.compile(r"for (?P<unit>\S+\.service) on systemd (?P<version>\d+)")
 
 LARGEST = 4 * 1024 * 1024
 """Bytes; a larger file is no drop-in."""
@@ -28,6 +31,19 @@ def read_drop_in(path: Path) -> DropIn:
         return drop_in.parse(data, str(path))
     except DropInError as error:
         raise UsageError(str(error), hint="systemd.syntax(7) tells how unit files are written") from None
+
+
+def origin_remarks(parsed: DropIn, unit: str, host: HostFacts) -> list[str]:
+    """Return what the user should know of a drop-in of ours that was made for something else than this."""
+    made_for = next((match for line in parsed.header if (match := _MADE_FOR.match(line))), None)
+    if made_for is None:
+        return []
+    lines = []
+    if made_for["unit"].partition("@")[0] != unit.partition("@")[0]:
+        lines.append(f"warning: the drop-in was made for {made_for['unit']}, not for {unit}")
+    if int(made_for["version"]) != host.systemd_version:
+        lines.append(f"note: the drop-in was made for systemd {made_for['version']}; here is {host.systemd_version}")
+    return lines
 
 
 def remarks(parsed: DropIn, host: HostFacts) -> list[str]:

@@ -11,7 +11,7 @@ from policy.drop_in import stamped
 from profiler import progress
 from profiler.commands._output import show
 from profiler.documents import applied_document
-from profiler.drop_in_file import read_drop_in, remarks
+from profiler.drop_in_file import origin_remarks, read_drop_in, remarks
 from profiler.errors import ExitCode
 from profiler.host import read_host_facts
 from profiler.machine import Host
@@ -56,7 +56,8 @@ def command(unit: str, drop_in: Path, confirm_within: float, check: Workload | N
     machine = Host()
     study = Unit.load(machine, unit)
     study.check_may_restart()
-    for line in remarks(parsed, read_host_facts(machine)):
+    host = read_host_facts(machine)
+    for line in (*remarks(parsed, host), *origin_remarks(parsed, study.name, host)):
         click.echo(line, err=True)
     if options["dry_run"]:
         where = trial_path(study.name) if confirm_within else permanent_path(study.name)
@@ -95,5 +96,5 @@ def _lines(study: Unit, applied: Applied, confirm_within: float, path: str) -> l
             f"{study.name} does not work under the drop-in; it has its settings before again",
         ]
     if applied.pending:
-        return [f"{study.name} runs under the drop-in, which goes away in {confirm_within:g} s, or at a reboot"]
+        return [f"{study.name} works under the drop-in, which goes away in {confirm_within:g} s, or at a reboot"]
     return [f"{study.name} works under the drop-in: {path}"]

@@ -39,6 +39,7 @@ def command(units: tuple[str, ...], json_style: JsonStyle) -> None:
     require_running_systemd()
     machine = Host()
     found = []
+    seen: set[str] = set()
     for name in _named(machine, units) if units else units_with_ours(machine):
         try:
             study = Unit.load(machine, name)
@@ -47,7 +48,9 @@ def command(units: tuple[str, ...], json_style: JsonStyle) -> None:
                 raise
             progress.note(f"warning: {error.message}")
             continue
-        found.append((installed(study), observe(study)))
+        if study.name not in seen:  # aliases match patterns as well
+            found.append((installed(study), observe(study)))
+            seen.add(study.name)
     show(
         json_style,
         document(units=[_described(*one) for one in found]),
@@ -61,7 +64,8 @@ def _named(machine: Machine, units: Sequence[str]) -> list[str]:
     """Return what the user named, a pattern being all services that match it; raises UsageError if none does."""
     named: list[str] = []
     for word in units:
-        matching = services(machine, (word,)) if GLOB.search(word) else [word]
+        found = services(machine, (word,)) if GLOB.search(word) else [word]
+        matching = [name for name in found if not name.endswith("@.service") or name == word]
         if not matching:
             raise UsageError(f"no service matches {word!a}", hint="list them: systemctl list-unit-files --type=service")
         named += matching

@@ -11,7 +11,7 @@ from policy.drop_in import DropIn
 from profiler import profile_file, progress
 from profiler.commands._output import show
 from profiler.documents import validation_document
-from profiler.drop_in_file import read_drop_in
+from profiler.drop_in_file import origin_remarks, read_drop_in
 from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
 from profiler.machine_choice import MachineChoice, machine_options
@@ -71,6 +71,8 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
         study.check_may_restart()
         study.check_without_ours()
         host = read_host_facts(machine)
+        for line in origin_remarks(parsed, study.name, host):
+            progress.note(line)
         with progress.step(f"validating {study.name} under {drop_in}") as step:
 
             def test(candidate: DropIn) -> Verdict:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from policy.drop_in import DropIn, Setting
+from policy.drop_in import DropIn, Setting, parse
+from policy.shipped_host_facts import for_version
 from profiler import profile_file
-from profiler.drop_in_file import LARGEST, read_drop_in
+from profiler.drop_in_file import LARGEST, origin_remarks, read_drop_in
 from profiler.errors import ExitCode, UsageError
 
 
@@ -38,3 +39,15 @@ def test_what_systemd_would_not_read_is_a_usage_error(tmp_path: Path, contents: 
         read_drop_in(tmp_path / "a.conf")
     assert error.value.hint
     assert error.value.exit_code == ExitCode.USAGE
+
+
+def test_a_drop_in_for_another_unit_or_systemd_is_told() -> None:
+    drop_in = parse("# for one.service on systemd 252, from 3 facts\n[Service]\nProtectHome=yes\n")
+    assert origin_remarks(drop_in, "one.service", for_version(252)) == []
+    assert origin_remarks(drop_in, "two.service", for_version(257)) == [
+        "warning: the drop-in was made for one.service, not for two.service",
+        "note: the drop-in was made for systemd 252; here is 257",
+    ]
+    instance = parse("# for one@a.service on systemd 252, from 3 facts\n[Service]\nProtectHome=yes\n")
+    assert origin_remarks(instance, "one@b.service", for_version(252)) == []
+    assert origin_remarks(parse("[Service]\nProtectHome=yes\n"), "one.service", for_version(252)) == []
