@@ -19,7 +19,7 @@ from policy.behaviour import (
 from policy.equivalence import ENOSYS_NEWCOMERS
 from policy.fact_order import ordered
 from policy.host_facts import HostFacts
-from policy.sandbox.denial import SILENT, Denial
+from policy.sandbox.denial import KILLED, SILENT, Denial
 from policy.sandbox.sandbox import Sandbox
 from policy.service_profile import Profile
 from policy.settings import Assignment, build_sandbox, parse_settings
@@ -55,7 +55,9 @@ def denied_under(
         outcomes = known.get(_key(fact.behaviour), frozenset())
         if fact.outcome == OK:
             denial = _silently(fact, own, merged) if before is None or OK in outcomes else None
-        elif fact.outcome in outcomes | {UNKNOWN} or has_fallback(fact) or _failed_already(fact, outcomes):
+        elif fact.outcome == UNKNOWN:
+            denial = _killed(fact, own, merged)
+        elif fact.outcome in outcomes or has_fallback(fact) or _failed_already(fact, outcomes):
             denial = None
         else:
             denial = _blamed(fact, own, merged)
@@ -97,6 +99,14 @@ def _looks_refused(fact: Fact) -> bool:
         case SystemCall(name=name):
             return fact.outcome not in _OF_OBJECTS | (frozenset() if name in _REACHING_OUT else _OF_THE_NETWORK)
     return fact.outcome not in _OF_THE_NETWORK or isinstance(fact.behaviour, SocketAddress)
+
+
+def _killed(fact: Fact, own: Sandbox, merged: Sandbox) -> Denial | None:
+    # A call that never returned, and for which a filter kills: recorders see no more of it than that it was made.
+    denial = merged.judge(replace(fact, outcome=OK))
+    if denial is None or denial.outcome != KILLED or own.judge(replace(fact, outcome=OK)) is not None:
+        return None
+    return replace(denial, fact=replace(fact, outcome=KILLED))
 
 
 def has_fallback(fact: Fact) -> bool:

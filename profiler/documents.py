@@ -14,7 +14,7 @@ from policy.relax import Relaxation
 from policy.replay import Replayed
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
-from policy.wording import fact_in_words
+from policy.wording import behaviour_in_words, fact_in_words
 from profiler.generation import Generated
 from profiler.minimisation import Minimised
 from profiler.record import Recorded
@@ -141,6 +141,7 @@ def verdict_fields(verdict: Verdict) -> Document:
         "fits": verdict.fits,
         "problem": verdict.problem,
         "blocked": denial_documents(verdict.denials),
+        "vanished": [behaviour_in_words(fact.behaviour) for fact in verdict.vanished],
         "warnings": list(verdict.warnings),
         "exposure_before": verdict.exposure_before,
         "exposure_after": verdict.exposure_after,

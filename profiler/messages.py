@@ -17,6 +17,7 @@ from profiler.record import Recorded
 from profiler.run import pasteable
 from profiler.terminal import printable
 from profiler.validate.relaxing import Relaxed
+from profiler.validate.validation import Verdict
 
 SHOWN = 20
 """How many denials are listed before the rest is only counted."""
@@ -69,6 +70,7 @@ def validation_in_words(relaxed: Relaxed, unit: str) -> list[str]:
     lines = relaxation_lines(relaxed.relaxations)
     lines += [f"systemd ignores: {printable(warning)}" for warning in verdict.warnings]
     lines += blame_in_words(relaxed.blamed)
+    lines += vanished_in_words(verdict)
     if verdict.problem:
         lines.append(f"failed: {printable(verdict.problem)}")
     if relaxed.innocent:
@@ -81,6 +83,14 @@ def validation_in_words(relaxed: Relaxed, unit: str) -> list[str]:
         f"exposure: {verdict.exposure_before} before, {verdict.exposure_after} after (systemd-analyze security)"
     )
     return lines
+
+
+def vanished_in_words(verdict: Verdict) -> list[str]:
+    """Return what was not even tried any more, where something went wrong: it comes behind what was blocked."""
+    if verdict.fits or not verdict.vanished:
+        return []
+    first = behaviour_in_words(verdict.vanished[0].behaviour)
+    return [f"not tried any more: {len(verdict.vanished)} things that were done when it was recorded, such as: {first}"]
 
 
 def blame_in_words(blamed: Sequence[Blame], *, shown: int = SHOWN) -> list[str]:

@@ -10,8 +10,6 @@ import click
 
 from policy import drop_in
 from policy.blame import Blame, changes_of
-from policy.compare import denied_under
-from policy.replay import replay
 from profiler import profile_file, progress
 from profiler.commands._output import show
 from profiler.documents import cause_documents, denial_documents, document, relaxation_documents
@@ -20,7 +18,7 @@ from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
 from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
-from profiler.messages import blame_in_words
+from profiler.messages import blame_in_words, vanished_in_words
 from profiler.options import json_option, quiet_option
 from profiler.record import Recorded, record_running, record_unit
 from profiler.service_options import duration_option, engine_option, workload_option
@@ -65,15 +63,13 @@ def command(unit: str, workload: Workload | None, **options: Any) -> int:
     problem = recorded.error.message if recorded.error else recorded.lived.health.problem
     if recorded.lived.workload_error is not None:
         problem = recorded.lived.workload_error.message
-    denials = denied_under(parsed.assignments, recorded.profile, host, before)
-    expected = replay(before, parsed.assignments, host).blocked if before is not None else ()
-    verdict = Verdict(problem, denials, expected, under=recorded.profile)
+    verdict = Verdict.on(parsed.assignments, recorded.profile, host, before, problem)
     blamed = blame_for(parsed, verdict, suggestions(parsed, verdict, host, before), host)
     answer = document(
         unit=study.name,
         fits=verdict.fits,
         problem=verdict.problem,
-        blocked=denial_documents(denials),
+        blocked=denial_documents(verdict.denials),
         causes=cause_documents(blamed),
         suggestions=relaxation_documents(changes_of(blamed)),
     )
@@ -82,7 +78,7 @@ def command(unit: str, workload: Workload | None, **options: Any) -> int:
 
 
 def _lines(unit: str, verdict: Verdict, blamed: Sequence[Blame]) -> list[str]:
-    lines = blame_in_words(blamed)
+    lines = [*blame_in_words(blamed), *vanished_in_words(verdict)]
     if verdict.problem:
         lines.append(f"failed: {printable(verdict.problem)}")
     if verdict.fits:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from policy.compare import denied_under
+from policy.behaviour import Fact
+from policy.compare import denied_under, vanished
 from policy.host_facts import HostFacts
 from policy.replay import replay
 from policy.sandbox.denial import Denial
@@ -25,17 +26,35 @@ class Verdict:
     """Whether the service works under the drop-in: ``problem`` says what does not, ``denials`` what was refused.
 
     ``expected`` is what the drop-in denies by the model of that which was recorded without it: where the service did
-    not get that far, it says why. ``exposure_before`` and ``exposure_after`` are systemd-analyze's levels, 0.0 to 10.0.
+    not get that far, it says why. ``vanished`` is what was done then and not even tried now: much of that is chance.
+    ``exposure_before`` and ``exposure_after`` are systemd-analyze's levels, 0.0 to 10.0.
     """
 
     problem: str = ""
     denials: tuple[Denial, ...] = ()
     expected: tuple[Denial, ...] = ()
+    vanished: tuple[Fact, ...] = ()
     warnings: tuple[str, ...] = ()
     exposure_before: float = 10.0
     exposure_after: float = 10.0
     kept: bool = False
     under: Profile | None = None  # what was recorded under the drop-in
+
+    @classmethod
+    def on(
+        cls,
+        assignments: Sequence[Assignment],
+        under: Profile,
+        host: HostFacts,
+        before: Profile | None = None,
+        problem: str = "",
+    ) -> Verdict:
+        """Return what a recording ``under`` a drop-in shows, beside one from ``before`` if there is one."""
+        denials = denied_under(assignments, under, host, before)
+        if before is None:
+            return cls(problem, denials, under=under)
+        expected = replay(before, assignments, host).blocked
+        return cls(problem, denials, expected, vanished(under, before), under=under)
 
     @property
     def fits(self) -> bool:
@@ -69,9 +88,14 @@ def validate(
     with on_trial(unit, text, announce) as trial:
         level_after = exposure(unit.machine, unit.name)
         problem, under = _live(unit, workload, engine, wellness, announce=announce, follow=follow)
-        denials = denied_under(assignments, under, host, before)
-        expected = replay(before, assignments, host).blocked if before is not None else ()
-        verdict = Verdict(problem, denials, expected, trial.warnings, level_before, level_after, kept=keep, under=under)
+        seen = Verdict.on(assignments, under, host, before, problem)
+        verdict = replace(
+            seen,
+            warnings=trial.warnings,
+            exposure_before=level_before,
+            exposure_after=level_after,
+            kept=keep and seen.fits,
+        )
         trial.keep = keep and verdict.fits
         if trial.keep and trial.was_active:
             unit.systemctl.change("start", unit.name)

@@ -51,10 +51,11 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error.message}\nhint:  {error.hint}", file=sys.stderr)
         return 1
     names = {use.name for use in chosen}
-    outcomes = [] if not options.uses else [one for one in read() if one.daemon not in names]
+    outcomes: list[Outcome] = []
     for use in chosen:
         outcomes += _try_all(use, reuse=options.reuse)
-        write(outcomes)
+        others = [one for one in read() if one.daemon not in names] if options.uses else []
+        write([*others, *outcomes])
     print(f"wrote {PAGE} and {FIGURES}", file=sys.stderr)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
