@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from policy.behaviour import Fact
 from policy.replay import Replayed
 from policy.sandbox.denial import Denial
 from policy.wording import behaviour_in_words
@@ -28,16 +29,22 @@ def replay_fields(replayed: Replayed) -> dict[str, object]:
 
 def denial_document(denial: Denial) -> dict[str, object]:
     """Return one denial: the fact, the setting to blame, and what the service would see."""
-    fact = denial.fact
+    return {
+        **fact_document(denial.fact),
+        "outcome": denial.outcome,
+        "directive": denial.directive,
+        "setting": denial.setting,
+        "note": denial.note,
+    }
+
+
+def fact_document(fact: Fact) -> dict[str, object]:
+    """Return one fact."""
     return {
         "kind": type(fact.behaviour).__name__,
         "behaviour": dataclasses.asdict(fact.behaviour),
         "words": behaviour_in_words(fact.behaviour),
         "recorded_outcome": fact.outcome,
-        "outcome": denial.outcome,
-        "directive": denial.directive,
-        "setting": denial.setting,
-        "note": denial.note,
         "phase": fact.phase,
         "exec_line": fact.exec_line,
         "user": fact.user,

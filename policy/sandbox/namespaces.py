@@ -95,7 +95,8 @@ class PrivateNamespaces:
         if address.family not in {"AF_INET", "AF_INET6"}:
             return "", ""
         if meets_others:
-            return "ENETUNREACH", "nobody outside of its own network can reach it"
+            outcome = "ENETUNREACH" if address.operation == "bind" else "ETIMEDOUT"
+            return outcome, "nobody outside of its own network can reach it"
         return ("ECONNREFUSED" if is_loopback(address.address) else "ENETUNREACH"), ""
 
     def _users_answer(self, fact: Fact) -> tuple[str, str]:

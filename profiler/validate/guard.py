@@ -81,9 +81,13 @@ class Duty:
     words: tuple[str, ...]
 
     @classmethod
-    def put_back(cls, unit: str, afterwards: str, *files: str, timer: str = "") -> Duty:
-        """Remove files of ours, and bring the unit to where it was: ``restart``, ``start``, ``stop``, ..."""
-        names = (name for path in files for name in (staged_path(path), path))
+    def put_back(cls, unit: str, afterwards: str, *files: str, timer: str = "", kept: str = "") -> Duty:
+        """Remove files of ours, and bring the unit to where it was: ``restart``, ``start``, ``stop``, ...
+
+        ``kept`` stays if it has got to its place, and goes if it was half written.
+        """
+        names = [name for path in files for name in (staged_path(path), path)]
+        names += [staged_path(kept)] if kept else []
         return cls(PUT_BACK, (unit, afterwards, timer, *names))
 
     @classmethod

@@ -70,7 +70,8 @@ def apply(
         wellness = Wellness.of(unit, check) if runs else Wellness(check=check)
         pending = _new_pending(unit, confirm_within)
         trial = trial_path(unit.name)
-        duty = Duty.put_back(unit.name, "restart" if runs else "stop", trial, pending.record, timer=pending.timer)
+        afterwards, kept = "restart" if runs else "stop", permanent_path(unit.name)
+        duty = Duty.put_back(unit.name, afterwards, trial, pending.record, timer=pending.timer, kept=kept)
         with guarded(unit, duty) as whole:
             try:
                 applied = _try(unit, data, assignments, wellness, announce)

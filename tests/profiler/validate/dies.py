@@ -17,6 +17,8 @@ from typing import Any
 
 from policy.drop_in import stamped
 from profiler import twin
+from profiler.engines.choice import Engine
+from profiler.generation import generate
 from profiler.host import read_host_facts
 from profiler.record import record_unit
 from profiler.unit.unit import Unit
@@ -33,19 +35,25 @@ FILES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 
 def act(unit: Unit, action: str) -> None:
     """Do what is to be interrupted."""
-    match action:
-        case "record":
+    match action.split():
+        case ["record", *engine]:
             with attended(unit):
-                record_unit(unit, serving_for=0.1)
-        case "validate":
+                record_unit(unit, serving_for=0.1, engine=Engine(engine[0]) if engine else Engine.AUTO)
+        case ["harden"]:
+            with attended(unit):
+                recorded = record_unit(unit, serving_for=0.1)
+            host = read_host_facts(unit.machine)
+            cut = generate(recorded.profile, host).drop_in
+            validate(unit, cut.render(), cut.assignments, host)
+        case ["validate"]:
             validate(unit, DROP_IN.decode(), ASSIGNMENTS, read_host_facts(unit.machine))
-        case "apply":
+        case ["apply"]:
             apply(unit, stamped(DROP_IN, "test"), ASSIGNMENTS)
-        case "try":
+        case ["try"]:
             apply(unit, stamped(DROP_IN, "test"), ASSIGNMENTS, confirm_within=300)
-        case "confirm":
+        case ["confirm"]:
             confirm(unit)
-        case "revert":
+        case ["revert"]:
             revert(unit)
 
 

@@ -19,9 +19,14 @@ DROP_IN = b"[Service]\nNoNewPrivileges=yes\n"
 """A drop-in whose effect the kernel shows."""
 
 
+def unit_text(service: str) -> str:
+    """Return the unit file of a service."""
+    return f"[Service]\nTimeoutStopSec=3\n{service}"
+
+
 def make(machine: Twin, name: str, service: str, *, start: bool = True) -> Unit:
     """Make a service, and start it."""
-    machine.path(f"/etc/systemd/system/{name}").write_text(f"[Service]\nTimeoutStopSec=3\n{service}")
+    machine.path(f"/etc/systemd/system/{name}").write_text(unit_text(service))
     machine.run(["systemctl", "daemon-reload"])
     unit = Unit.load(machine, name)
     if start:

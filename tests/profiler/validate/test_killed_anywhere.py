@@ -22,6 +22,7 @@ from profiler.validate.guard import STATE
 from profiler.validate.installed import installed, permanent_path, trial_path
 from profiler.validate.transaction import apply, revert
 from tests.profiler.validate.dies import ASSIGNMENTS
+from tests.profiler.validate.kill_table import KillTable
 from tests.profiler.validate.services import (
     DROP_IN,
     TYPES,
@@ -30,10 +31,14 @@ from tests.profiler.validate.services import (
     no_new_privileges,
     remove,
     transients,
+    unit_text,
 )
 
 EVERY_POINT = os.environ.get("UNIT_TAILOR_EVERY_POINT") == "1"
 ACTIONS = ("record", "validate", "apply", "try", "confirm", "revert")
+MORE_ACTIONS = ("record ebpf", "record strace", "record ptrace", "harden") if EVERY_POINT else ()
+"""Tried with one kind of service."""
+
 SHARE = 1 if EVERY_POINT else 8
 KINDS = tuple(TYPES) if EVERY_POINT else ("notify",)
 OURS = stamped(DROP_IN, "test")
@@ -57,6 +62,7 @@ def found(unit: Unit) -> Found:
 NOTHING, INSTALLED, ON_TRIAL = Found(None, None), Found(OURS, None), Found(None, OURS)
 ENDS = {
     "record": {NOTHING},
+    "harden": {NOTHING},
     "validate": {NOTHING},
     "apply": {NOTHING, INSTALLED},
     "try": {NOTHING, ON_TRIAL},
@@ -74,8 +80,19 @@ def unit(request: pytest.FixtureRequest, twin_with: object) -> Iterator[Unit]:
     remove(unit)
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-def test_killed_at_any_point_the_service_is_whole(unit: Unit, action: str) -> None:
+@pytest.fixture(scope="module")
+def table() -> Iterator[KillTable]:
+    table = KillTable()
+    yield table
+    if EVERY_POINT:
+        table.write(REPOSITORY / "build" / "kill-test.json")
+
+
+@pytest.mark.parametrize("action", (*ACTIONS, *MORE_ACTIONS))
+def test_killed_at_any_point_the_service_is_whole(unit: Unit, action: str, table: KillTable) -> None:
+    kind = unit.name.split("-")[-1].removesuffix(".service")
+    if action in MORE_ACTIONS and kind != "notify":
+        return
     lived = prepared_run(unit, action, 0)
     names = lived.stdout.splitlines()
     assert len(names) >= 5, lived.stderr
@@ -87,11 +104,12 @@ def test_killed_at_any_point_the_service_is_whole(unit: Unit, action: str) -> No
 
         if killed.returncode == 0:
             continue  # this run had fewer changes to make
-        assert killed.returncode == -9, f"{where}: {killed.stderr}"
-        assert found(unit).permanent in {None, OURS}, where
-        settle(unit, where)
-        assert found(unit) in ENDS[action], where
-        assert_whole(unit, where)
+        with table.row(kind, action, point, names[point - 1]):
+            assert killed.returncode == -9, f"{where}: {killed.stderr}"
+            assert found(unit).permanent in {None, OURS}, where
+            settle(unit, where)
+            assert found(unit) in ENDS[action.split(maxsplit=1)[0]], where
+            assert_whole(unit, where)
 
 
 def prepared_run(unit: Unit, action: str, point: int) -> subprocess.CompletedProcess[str]:
@@ -132,6 +150,8 @@ def assert_whole(unit: Unit, where: str) -> None:
     assert bool(transients(unit)) == (now.trial is not None), where
     assert no_new_privileges(unit) == bool(expected), where
     drop_ins = set(unit.files()[1:])
+    kind = unit.name.split("-")[-1].removesuffix(".service")
+    assert unit.machine.path(f"/etc/systemd/system/{unit.name}").read_text() == unit_text(TYPES[kind]), where
     assert drop_ins == expected - ({now.pending.record} if now.pending else set()), where
     status = unit.machine.path(f"/proc/{unit.properties()['MainPID']}/status").read_text()
     assert "TracerPid:\t0" in status, where
