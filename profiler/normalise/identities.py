@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from policy.behaviour import OK, CapabilityUsed, Known
 from profiler.normalise import arguments
 from profiler.normalise.credentials import Credentials, set_ids
 from profiler.normalise.privileged import filtered
@@ -16,6 +17,7 @@ _GROUP_CALLS = {"setgid": "set", "setregid": "setre", "setresgid": "setres", "se
 _SET_CALLS = {**_USER_CALLS, **_GROUP_CALLS}
 _NAMES = tuple(name + width for name in _SET_CALLS for width in ("", "32"))
 _UNLIMITED = 2**64 - 1
+_SURELY_NAMED = 10  # capabilities: so few are a program's own list
 
 
 def _wanted(sighting: Sighting) -> tuple[int | None, ...]:
@@ -79,6 +81,25 @@ def _set_capabilities(sighting: Sighting) -> None:
     inheritable = arguments.capabilities(arguments.field(data, "inheritable"))
     if not inheritable <= held.inheritable | held.permitted:
         sighting.needs("CAP_SETPCAP", "capset that adds to the inheritable set")
+    permitted, effective = (arguments.capabilities(arguments.field(data, name)) for name in ("permitted", "effective"))
+    for name in sorted(_asked_for(held, permitted, effective) | _few(inheritable - held.inheritable, held)):
+        _keeps(sighting, name, "capset that keeps it")
+
+
+def _asked_for(held: Credentials, permitted: frozenset[str], effective: frozenset[str]) -> frozenset[str]:
+    # capset(2) refuses what is not permitted already, so a capability that a program asks for by its name must be
+    # there, used or not. One that keeps nearly all took them from capget(2), and would do with less.
+    return _few(effective if permitted == held.permitted else permitted | effective, held)
+
+
+def _few(names: frozenset[str], held: Credentials) -> frozenset[str]:
+    return names if len(names) <= max(_SURELY_NAMED, len(held.permitted) // 2) else frozenset()
+
+
+def _keeps(sighting: Sighting, capability: str, reason: str) -> None:
+    # No check of the kernel's asks for it: it must be permitted, which only the bounding set can take away.
+    if sighting.succeeded and not sighting.process.credentials.in_user_namespace:
+        sighting.emit(CapabilityUsed(capability, reason), OK, Known.INFERRED)
 
 
 @tracks("capset")
@@ -110,6 +131,9 @@ def _control(sighting: Sighting) -> None:
     operation = arguments.word(sighting.argument(0))
     if operation in {"PR_CAPBSET_DROP", "PR_SET_SECUREBITS"}:
         sighting.needs("CAP_SETPCAP", f"prctl({operation})")
+    elif operation == "PR_CAP_AMBIENT" and arguments.word(sighting.argument(1)) == "PR_CAP_AMBIENT_RAISE":
+        for name in sorted(arguments.capabilities(sighting.argument(2))):
+            _keeps(sighting, name, "prctl(PR_CAP_AMBIENT_RAISE)")
     elif operation == "PR_SET_MM":
         sighting.needs("CAP_SYS_RESOURCE", "prctl(PR_SET_MM)")
     elif operation == "PR_SET_SECCOMP" and arguments.word(sighting.argument(1)) == "SECCOMP_MODE_FILTER":

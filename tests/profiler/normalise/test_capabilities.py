@@ -55,6 +55,13 @@ def decoy(name: str, program: str) -> Case:
     return Case(name, program)
 
 
+CAPSET = """
+import re
+ALL = int(re.search("CapPrm:(.*)", open("/proc/self/status").read())[1], 16)
+def capset(effective, permitted, inheritable):
+    words = [value >> shift & 0xffffffff for shift in (0, 32) for value in (effective, permitted, inheritable)]
+    check(libc.capset(struct.pack("Ii", 0x20080522, 0), struct.pack("6I", *words)))
+""".strip()
 CASES = (
     needing("chown to another user", 'os.chown(d + "/mine", 65534, -1)', "CHOWN"),
     needing("chown to a foreign group", 'os.chown(d + "/mine", -1, 12345)', "CHOWN"),
@@ -127,6 +134,19 @@ CASES = (
         "ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000))))))",
         "SYS_ADMIN",
     ),
+    needing(
+        "capabilities kept by name",
+        f"{CAPSET}\ncapset(1 << 10 | 1 << 12, 1 << 10 | 1 << 12, 0)",
+        "NET_ADMIN",
+        "NET_BIND_SERVICE",
+    ),
+    needing(
+        "a capability for programs to come",
+        f"{CAPSET}\ncapset(ALL, ALL, 1 << 10); check(libc.prctl(47, 2, 10, 0, 0))",
+        "NET_BIND_SERVICE",
+    ),
+    decoy("capabilities given up", f"{CAPSET}\ncapset(0, 0, 0)"),
+    decoy("all capabilities but one kept", f"{CAPSET}\ncapset(ALL & ~1, ALL & ~1, 0); capset(ALL & ~1, ALL & ~1, 0)"),
     decoy("read of a public file", 'open(d + "/public").read()'),
     decoy("own files", 'open(d + "/mine", "a").close(); os.chmod(d + "/mine", 0o600); os.utime(d + "/mine", (1, 1))'),
     decoy("chown without a change", 'os.chown(d + "/mine", 0, 0); os.chown(d + "/mine", -1, -1)'),
