@@ -21,6 +21,7 @@ from profiler.command_folder import CommandFolder
 from profiler.errors import ExitCode, ToolError
 from profiler.installation import ensure_own_policy, explain
 from profiler.options import add_pager_option, quiet_option
+from profiler.shell_completion import join_bash_words
 from profiler.standard_streams import OutputClosed
 from profiler.terminal import Style, printable, styled
 from profiler.version import VERSION
@@ -53,6 +54,7 @@ add_pager_option(group)
 def main() -> int:
     """Run the command line in ``sys.argv`` and return its exit status: the console script's entry point."""
     if COMPLETION_REQUEST in os.environ:
+        join_bash_words(os.environ)
         group.main(prog_name=COMMAND)
     standard_streams.install()
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -88,6 +88,7 @@ CASES = [
     ("unit-tailor explain some.profile MemoryDeny", "MemoryDenyWriteExecute"),
     ("unit-tailor explain some.profile CAP_DAC_O", "CAP_DAC_OVERRIDE"),
     ("unit-tailor twin li", "list"),
+    ("unit-tailor doctor --json=pre", "pretty"),
 ]
 
 
@@ -135,7 +136,9 @@ def test_fish(place: Path) -> None:
             timeout=PATIENCE,
             env={"PATH": f"{COMMAND.parent}:/usr/bin:/bin", "HOME": str(place), "LC_ALL": "C.UTF-8"},
         )
-        assert completed in [line.partition("\t")[0] for line in done.stdout.splitlines()], done.stdout + done.stderr
+        given = typed.split()[-1].partition("=")[0] + "=" if "=" in typed else ""
+        answers = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+        assert given + completed in answers, done.stdout + done.stderr
 
 
 def test_units_are_completed_where_systemd_answers(session_twin: object) -> None:
