@@ -11,7 +11,7 @@ SERVICES ?=
 # Somebody's own modules must not be found before ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
-.PHONY: help setup demo test test-long lint conformance bench fuzz bpf report oracle faults kill-test deb clean
+.PHONY: help setup demo test test-long lint conformance bench fuzz bpf report oracle faults kill-test deb screenshots clean
 
 help:
 	@echo 'make setup    install what is missing (Debian packages, .venv); quick when nothing is'
@@ -28,6 +28,7 @@ help:
 	@echo 'make faults   seed faults into drop-ins of real daemons, write docs/faults.md and build/faults.json (DAEMONS=name for one); long'
 	@echo 'make kill-test  kill unit-tailor before every change that it makes to a service (long)'
 	@echo 'make deb      build dist/unit-tailor_VERSION_all.deb'
+	@echo 'make screenshots  make the pictures in docs/images anew: real output, and the report in Chromium'
 	@echo 'make clean    remove what was built; the environment stays (rm -r .venv removes that too)'
 
 setup:
@@ -41,6 +42,7 @@ test: setup
 		$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=10 -m "not long" $(TESTS)
 
 test-long: setup
+	@tools/setup_chromium.sh
 	$(PYTHON) -m pytest --durations=10 -m long $(TESTS)
 
 lint: setup
@@ -54,6 +56,7 @@ conformance: setup
 	$(PYTHON) -m tests.conformance.run $(VERSIONS:%=--version %)
 
 bench: setup
+	@tools/setup_chromium.sh
 	$(PYTHON) -m tests.benchmarks.run $(BENCHMARKS)
 
 bpf: setup
@@ -74,6 +77,10 @@ kill-test: setup
 
 deb: setup
 	@tools/build_deb.sh
+
+screenshots: setup
+	@tools/setup_chromium.sh
+	$(PYTHON) -m tests.screenshots.run
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

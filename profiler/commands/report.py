@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -81,11 +83,16 @@ def command(profile: Path, drop_in: Path | None, output: Path | None, kind: Form
         text = style.render(document(found)) if style is not JsonStyle.OFF else "\n".join(lines(found))
         profile_file.write_text(destination, text + "\n", force=options["force"])
     else:
-        show(style, document(found), lines(found))
+        show(style, document(found), lines(found, _columns()))
         return
     click.echo(printable(f"wrote the report on {found.unit}: {destination}"), err=True)
     if writes_page:
         click.echo(printable(f"open it in a browser: {destination.resolve().as_uri()}"), err=True)
+
+
+def _columns() -> int:
+    # Lines are only broken for a person; whatever reads a pipe gets them whole.
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _report(profile: Path, drop_in: Path | None, level: Level, systemd: int | None) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from policy.report.model import Course, Line, Opening, Place, Report
@@ -12,8 +13,8 @@ from profiler.terminal import printable
 INDENT = "  "
 
 
-def lines(report: Report) -> list[str]:
-    """Return the report, each line printable."""
+def lines(report: Report, columns: int = 0) -> list[str]:
+    """Return the report, each line printable; with ``columns`` those that are longer go on below, indented."""
     sections = [
         ("", _summary(report)),
         ("LEFT OPEN", _openings(report.openings)),
@@ -28,7 +29,7 @@ def lines(report: Report) -> list[str]:
     ]
     shown: list[str] = []
     for title, content in sections:
-        body = [printable(line) for line in content]
+        body = [part for line in content for part in _wrapped(printable(line), columns)]
         if body:
             shown += [*([""] if shown else []), *([title] if title else []), *body]
     return shown
@@ -47,6 +48,21 @@ def table(rows: Iterable[Sequence[str]], *, indent: str = INDENT) -> list[str]:
 
 def _padded(cell: str, width: int) -> str:
     return cell + " " * (width - columns_of(cell))
+
+
+def _wrapped(line: str, columns: int) -> list[str]:
+    if columns <= 0 or columns_of(line) <= columns:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(
+        line.strip(),
+        columns,
+        initial_indent=indent,
+        subsequent_indent=indent + INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
 
 
 def _summary(report: Report) -> Iterator[str]:

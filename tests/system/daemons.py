@@ -6,6 +6,13 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from policy.service_profile import Profile
+from profiler import twin
+from profiler.record import record_unit
+from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+from tests.twin_fixtures import CHECKOUT
+
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "daemons"
 
 
@@ -46,6 +53,16 @@ def load(folder: Path) -> Daemon:
 def load_all(folder: Path = FOLDER) -> tuple[Daemon, ...]:
     """Read every daemon below a folder, by name."""
     return tuple(load(path.parent) for path in sorted(folder.glob("*/daemon.toml")))
+
+
+def record_daemon(name: str) -> Profile:
+    """Return what a daemon does in a fresh twin with its workload."""
+    daemon = load(FOLDER / name)
+    with twin.up(packages=daemon.packages, visible=CHECKOUT) as machine:
+        unit = Unit.load(machine, daemon.unit)
+        recorded = record_unit(unit, workload=Workload(daemon.workload))
+    assert recorded.error is None
+    return recorded.profile
 
 
 ALL_DAEMONS = load_all()

@@ -65,7 +65,7 @@ class TerminalSession:
         """Read until the text was written; AssertionError if it does not come in time or the command ends before."""
         deadline = time.monotonic() + seconds
         while text not in self.written:
-            assert time.monotonic() < deadline and self._read(), f"no {text!r} in {self.written[-2000:]!r}"
+            assert time.monotonic() < deadline and self.read(), f"no {text!r} in {self.written[-2000:]!r}"
 
     def press(self, key: str) -> None:
         """Type a key; ``\\x03`` is Ctrl-C."""
@@ -74,11 +74,12 @@ class TerminalSession:
     def end(self, seconds: float = 90.0) -> int:
         """Read to the end and return the exit status."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self._read():
+        while time.monotonic() < deadline and self.read():
             pass
         return self._process.wait(max(1.0, deadline - time.monotonic()))
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
+        """Take what was written meanwhile, after at most a second; False when nothing will come any more."""
         if not select.select([self._master], [], [], 1.0)[0]:
             return self._process.poll() is None
         try:

@@ -31,5 +31,13 @@ def test_every_line_is_printable() -> None:
     assert any("BLOCKS: " in line for line in shown)
 
 
+def test_long_lines_go_on_below_on_a_terminal() -> None:
+    whole, broken = lines(web()), lines(web(), 60)
+    assert len(broken) > len(whole)
+    # Only what has no place to be broken may be longer.
+    assert all(len(line) <= 60 or len(line.split()) <= 2 for line in broken)
+    assert "".join("".join(broken).split()) == "".join("".join(whole).split())
+
+
 def test_columns_stand_below_each_other_also_with_wide_characters() -> None:
     assert table([("a", "b", "last"), ("漢字", "x", "")], indent="") == ["a     b  last", "漢字  x"]
