@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Protocol
 
-from policy.behaviour import Fact
+from policy.behaviour import Fact, PrivilegeGained
 from profiler.engines.base import Assignment, Watch
 from profiler.normalise.discovery import Discovery
 from profiler.normalise.inherited import inherited_facts
@@ -17,6 +17,7 @@ from profiler.recorders import strace_command
 from profiler.recorders.base import Losses
 
 LATE = "process of the unit that ran untraced"
+UNPRIVILEGED = "program that runs without its privileges, because the tracer may not trace it with them"
 
 
 class Tracer(Protocol):
@@ -76,6 +77,7 @@ class TracingWatch(Watch):
     ) -> None:
         self._tracer.__exit__(kind, error, traceback)
         self._normaliser.finish()
+        self._count_weakened()
 
     @property
     def lines(self) -> int:
@@ -110,6 +112,13 @@ class TracingWatch(Watch):
         return running(
             self._assignment.machine, lambda pid: any(map(scope.includes, self._objects.control_groups(pid)))
         )
+
+    def _count_weakened(self) -> None:
+        # Under a tracer without CAP_SYS_PTRACE, execve(2) ignores set-uid bits and file capabilities.
+        if not strace_command.may_trace_others():
+            for fact in self._normaliser.facts():
+                if isinstance(fact.behaviour, PrivilegeGained):
+                    self._tracer.losses.add(UNPRIVILEGED, fact.behaviour.path)
 
     def _count_late(self) -> None:
         # Born between our look at the unit and the tracer's arrival, from a process that was not traced yet.

@@ -143,9 +143,14 @@ def _yama(machine: Machine) -> Availability:
     return Availability(True)
 
 
-def _capable(_: Machine) -> Availability:
+def may_trace_others() -> bool:
+    """Whether we have CAP_SYS_PTRACE: without it only our own processes can be traced, and no set-uid program."""
     match = re.search(r"^CapEff:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if match is not None and int(match[1], 16) >> _CAP_SYS_PTRACE & 1:
+    return match is not None and bool(int(match[1], 16) >> _CAP_SYS_PTRACE & 1)
+
+
+def _capable(_: Machine) -> Availability:
+    if may_trace_others():
         return Availability(True)
     return Availability(False, "this process lacks CAP_SYS_PTRACE, so it cannot trace the processes of others", _SUDO)
 

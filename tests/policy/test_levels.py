@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.behaviour import Access, Fact, FileKind, PathPair, PathUse, Phase, SocketAddress, SystemCall
+from policy.behaviour import (
+    Access,
+    Fact,
+    FileKind,
+    PathPair,
+    PathUse,
+    Phase,
+    PrivilegeGained,
+    SocketAddress,
+    SystemCall,
+)
 from policy.decide import decide
 from policy.directives.base import all_directives
 from policy.drop_in_for import drop_in_settings
@@ -333,3 +343,22 @@ def test_no_directive_is_weaker_than_the_unit_has_it(
     decision = decide(profile(paths | others, unit), NEWEST, level)
     for choice in decision.choices:
         assert choice.chosen.intersected(choice.own) == choice.chosen, choice.name
+
+
+def test_what_systemd_itself_needs_is_never_hidden() -> None:
+    """# hard case 55: whatever a service leaves alone, the start of a unit needs these trees."""
+    hidden = {entry.lstrip("-") for entry in strict([use("/usr/bin/app", Access.EXECUTE)])["InaccessiblePaths"]} - {""}
+    needed = ("/proc", "/run", "/sys", "/dev", "/etc", "/usr/lib/systemd")
+    assert hidden
+    assert not {(tree, path) for tree in hidden for path in needed if f"{path}/".startswith(f"{tree}/")}
+    assert not {tree for tree in hidden if tree.startswith(("/proc/", "/run/", "/sys/", "/dev/"))}
+
+
+def test_a_set_uid_helper_of_a_users_service_forbids_what_implies_no_new_privileges() -> None:
+    """# hard case 72: for a unit with User= every filter of system calls implies NoNewPrivileges=."""
+    helper = Fact(PrivilegeGained("/usr/bin/sudo", "set-uid"), user=65534)
+    users = replace(APPLICATION, user="nobody")
+    implying = {"NoNewPrivileges", "SystemCallFilter", "RestrictNamespaces", "LockPersonality", "RestrictRealtime"}
+    without, with_it = (strict([*APPLICATION_FACTS, *more], users) for more in ((), (helper,)))
+    assert implying <= set(without)
+    assert not {name for name in implying & set(with_it) if any(with_it[name])}

@@ -45,6 +45,21 @@ def flags_of(structure: Struct) -> frozenset[str]:
     return value.flags if isinstance(value, Symbol) else frozenset()
 
 
+def test_a_static_program_is_recorded_like_any_other() -> None:
+    """# hard case 83: no library is loaded, so nothing that is preloaded would see it; the kernel's calls are all."""
+    program = next((path for path in ("/sbin/ldconfig.real", "/sbin/ldconfig") if _is_static(Path(path))), "")
+    require(bool(program), "no static program here: ldconfig is usually one")
+    status, events, recorder = record(program, "-p")
+    assert status == 0 and not recorder.losses.counts
+    opened = [call.arguments[1] for call in calls(events, "openat") if call.result is not None and call.result >= 0]
+    assert b"/etc/ld.so.cache" in opened
+    assert not [path for path in opened if isinstance(path, bytes) and b".so." in path and b"cache" not in path]
+
+
+def _is_static(program: Path) -> bool:
+    return program.is_file() and b"ld-linux" not in program.read_bytes()[:4096]
+
+
 def test_a_hostile_program_forges_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     status, events, recorder = record(PYTHON, "-ISE", str(PROGRAMS / "hostile.py"), str(tmp_path))
     assert status == 0

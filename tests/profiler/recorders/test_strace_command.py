@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from profiler.engines.tracing import UNPRIVILEGED
 from profiler.errors import ToolError
 from profiler.machine import Host
 from profiler.recorders import strace_command
@@ -74,3 +75,35 @@ def test_availability_names_the_missing_capability() -> None:
     completed = subprocess.run([*WEAK, source], capture_output=True, text=True, timeout=60, check=False)
     assert "available=False" in completed.stdout
     assert "CAP_SYS_PTRACE" in completed.stdout
+
+
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--", sys.executable, "-c"]
+"""Runs Python as a user without privileges."""
+
+RECORDS_WEAKLY = """
+import sys; sys.path[:0] = {path!r}
+from profiler.engines.choice import Engine
+from profiler.machine import Host
+from profiler.record import record_command
+done = record_command(Host(), [{program!r}], engine=Engine.STRACE)
+print({{loss.kind: loss.sample for loss in done.profile.header.losses}})
+"""
+
+
+def test_a_program_that_does_not_get_its_privileges_is_told(tmp_path: Path) -> None:
+    """# hard case 20: a tracer without privileges takes them away, so their use was not observed."""
+    require(os.geteuid() == 0, "needs root")
+    require(not os.statvfs(tmp_path).f_flag & os.ST_NOSUID, f"{tmp_path} is mounted nosuid")
+    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        directory.chmod(0o755)
+    program = tmp_path / "identify"
+    program.write_bytes(Path("/usr/bin/id").read_bytes())
+    program.chmod(0o4755)
+    source = RECORDS_WEAKLY.format(path=[str(REPOSITORY), *sys.path], program=str(program))
+    can_read = subprocess.run(
+        [*NOBODY, "import profiler.cli, psutil"], capture_output=True, cwd=REPOSITORY, check=False
+    )
+    require(can_read.returncode == 0, f"not everybody can read {REPOSITORY}")
+    done = subprocess.run([*NOBODY, source], capture_output=True, text=True, timeout=120, cwd="/", check=True)
+    assert "euid" not in done.stdout, "the kernel gave it what its file says"
+    assert str({UNPRIVILEGED: str(program)}) in done.stdout
