@@ -129,7 +129,8 @@ def address_in_words(address: SocketAddress) -> str:
     """Return what a socket had to do with an address: "connect to 127.0.0.1:80"."""
     inside = f"[{address.address}]" if ":" in address.address else address.address
     place = f"{inside}:{address.port}" if address.family in {"AF_INET", "AF_INET6"} else address.address
-    return _ADDRESS.get(address.operation, address.operation + " {}").format(place)
+    known = _ADDRESS.get(address.operation)
+    return known.format(place) if known else f"{address.operation} {place}"
 
 
 def fact_in_words(fact: Fact) -> str:

@@ -84,7 +84,7 @@ def test_every_hostile_name_is_in_the_page_somewhere() -> None:
         assert printable(f"/{name}") in shown
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(profiles())
 def test_any_profile_gives_a_harmless_page(profile: Profile) -> None:
     check_harmless(page(reported(profile)))
