@@ -22,7 +22,7 @@ from pathlib import Path
 
 from profiler.errors import ToolError
 from profiler.machine import Machine
-from profiler.unit.unit import Unit
+from profiler.unit.unit import OUR_DROP_IN, Unit
 from profiler.validate.placing import put, read, staged_path, take_away
 
 STATE = "/run/unit-tailor"
@@ -117,6 +117,7 @@ def locked(unit: Unit, announce: Callable[[str], None] = lambda _text: None) -> 
     path = directory / f"{unit.name}.lock"
     descriptor = _lock(path, unit)
     try:
+        _clear_half_written(unit)
         if recover(unit):
             announce(f"an earlier unit-tailor was killed at work: {unit.name} was put back")
         yield path
@@ -125,6 +126,13 @@ def locked(unit: Unit, announce: Callable[[str], None] = lambda _text: None) -> 
         if not unit.machine.path(note_path(unit.name)).exists():
             path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _clear_half_written(unit: Unit) -> None:
+    # What a power cut left: the note was in /run, so nothing but the name tells of it, and systemd does not read it.
+    half_written = staged_path(f"/etc/systemd/system/{unit.name}.d/{OUR_DROP_IN}")
+    if unit.machine.path(half_written).exists():
+        unit.machine.run(["rm", "-f", "--", half_written])
 
 
 def _lock(path: Path, unit: Unit) -> int:

@@ -173,6 +173,7 @@ def confirm(unit: Unit, *, force: bool = False, announce: Announce = lambda _tex
                 f"{unit.name} has no drop-in that waits for its confirmation",
                 hint=f"see: unit-tailor status {unit.name}",
             )
+        _refuse_edited(found, force=force)
         if not force:
             _refuse_confirmation(unit, found)
         pending, trial, permanent = found.pending, trial_path(unit.name), permanent_path(unit.name)
@@ -189,12 +190,13 @@ def confirm(unit: Unit, *, force: bool = False, announce: Announce = lambda _tex
         check_last(unit, permanent)
 
 
-def _refuse_confirmation(unit: Unit, found: Installed) -> None:
+def _refuse_edited_trial(unit: Unit, found: Installed, hint: str) -> None:
     if found.trial is not None and is_edited(found.trial):
-        raise UsageError(
-            f"{trial_path(unit.name)} was changed since it was applied",
-            hint="apply the changed drop-in, or add --force",
-        )
+        raise UsageError(f"{trial_path(unit.name)} was changed since it was applied", hint=hint)
+
+
+def _refuse_confirmation(unit: Unit, found: Installed) -> None:
+    _refuse_edited_trial(unit, found, "apply the changed drop-in, or add --force")
     state = observe(unit)
     if state.active_state == "failed":
         raise ToolError(
@@ -215,6 +217,8 @@ def revert(unit: Unit, *, force: bool = False, announce: Announce = lambda _text
         on_trial = found.trial is not None
         if not on_trial and found.permanent is None and not unit.machine.path(kept).exists():
             raise UsageError(f"{unit.name} has no drop-in of unit-tailor", hint=f"see: systemctl cat {unit.name}")
+        if not force:
+            _refuse_edited_trial(unit, found, "take a copy, or add --force to lose the change")
         if not on_trial:
             _refuse_edited(found, force=force)
         files = [trial_path(unit.name)] if on_trial else [permanent_path(unit.name), kept]

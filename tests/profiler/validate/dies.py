@@ -1,11 +1,11 @@
-"""Does one thing to a service and is killed with SIGKILL just before its n-th change to the machine; run as a program.
+"""Does one thing to a service and gets a signal just before its n-th change to the machine; run as a program.
 
 The changes are what Python's own audit events (sys.addaudithook) show of us: files made, renamed and removed, and
 programs started that change something. Nothing in the tool knows of this.
 
-    python -m tests.profiler.validate.dies TWIN UNIT ACTION N
+    python -m tests.profiler.validate.dies TWIN UNIT ACTION N [SIGNAL]
 
-With N = 0 it lives, and prints the name of every point.
+The signal is SIGKILL unless another is named. With N = 0 it lives, and prints the name of every point.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def act(unit: Unit, action: str) -> None:
 class Points:
     """Counts the changes, and dies before the n-th."""
 
-    def __init__(self, deadly: int) -> None:
+    def __init__(self, deadly: int, number: signal.Signals) -> None:
         self.deadly = deadly
+        self.number = number
         self.names: list[str] = []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -71,7 +72,7 @@ class Points:
             return
         self.names.append(name)
         if len(self.names) == self.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
 
     def _change(self, event: str, arguments: tuple[Any, ...]) -> str:
         if event == "subprocess.Popen":
@@ -88,9 +89,9 @@ class Points:
 
 def main() -> None:
     """Run the program."""
-    machine, name, action, deadly = sys.argv[1:]
+    machine, name, action, deadly, *number = sys.argv[1:]
     unit = Unit.load(twin.find(machine), name)
-    points = Points(int(deadly))
+    points = Points(int(deadly), signal.Signals[number[0]] if number else signal.SIGKILL)
     sys.addaudithook(points)
     act(unit, action)
     print("\n".join(points.names))

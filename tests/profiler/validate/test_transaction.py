@@ -182,6 +182,35 @@ def test_an_edited_drop_in_is_not_lost(unit: Unit) -> None:
     assert place.read_bytes() == OTHER
 
 
+def test_an_edited_drop_in_on_trial_is_not_lost(unit: Unit) -> None:
+    apply(unit, OURS, ASSIGNMENTS, confirm_within=300)
+    place = unit.machine.path(trial_path(unit.name))
+    place.write_bytes(OURS + b"PrivateTmp=yes\n")
+
+    with pytest.raises(UsageError, match="was changed since it was applied"):
+        confirm(unit)
+    with pytest.raises(UsageError, match="was changed since it was applied"):
+        revert(unit)
+    assert place.read_bytes() == OURS + b"PrivateTmp=yes\n"
+
+    revert(unit, force=True)
+    assert_untouched(unit)
+
+
+def test_an_installed_drop_in_that_was_edited_during_a_trial_is_not_lost(unit: Unit) -> None:
+    apply(unit, OURS, ASSIGNMENTS)
+    apply(unit, OTHER, [("PrivateTmp", "yes")], confirm_within=300)
+    place = unit.machine.path(permanent_path(unit.name))
+    place.write_bytes(OURS + b"Nice=5\n")
+
+    with pytest.raises(UsageError, match="was changed since unit-tailor wrote it"):
+        confirm(unit)
+    assert place.read_bytes() == OURS + b"Nice=5\n"
+
+    confirm(unit, force=True)
+    assert place.read_bytes() == OTHER
+
+
 def test_other_peoples_drop_ins_stay(unit: Unit) -> None:
     directory = unit.machine.path(f"/etc/systemd/system/{unit.name}.d")
     directory.mkdir()
