@@ -57,6 +57,7 @@ conformance: setup
 
 bench: setup
 	@tools/setup_chromium.sh
+	@tools/setup_bench.sh
 	$(PYTHON) -m tests.benchmarks.run $(BENCHMARKS)
 
 bpf: setup

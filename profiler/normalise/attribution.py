@@ -63,6 +63,7 @@ class ExecLines:
     def __init__(self, lines: Iterable[ExecLine]) -> None:
         self._lines = tuple(lines)
         self._used: set[int] = set()
+        self._again = False
 
     def line_of(self, program: bytes, resolved: bytes, phase: Phase) -> str:
         """Return the line that runs this program in this phase: its kind, or ``ExecStart`` if none is known to.
@@ -83,9 +84,12 @@ class ExecLines:
         if not fresh:
             self._used.difference_update(candidates)
             fresh = candidates
-        preferred = _PREFERRED[phase]
+            # A service that was found running is started again when it has been stopped.
+            self._again = self._again or phase is Phase.STOP
+        preferred = _PREFERRED[Phase.START_UP if self._again else phase]
         best = min(fresh, key=lambda index: (_rank(self._lines[index].kind, preferred), index))
-        if _rank(self._lines[best].kind, preferred) >= len(preferred):
+        of_this_phase = [index for index in candidates if self._lines[index].kind in preferred]
+        if of_this_phase and best not in of_this_phase:
             # Every line of this phase has run: it starts again (a restart, a second reload).
             best = min(candidates, key=lambda index: (_rank(self._lines[index].kind, preferred), index))
         self._used.add(best)

@@ -39,10 +39,6 @@ REFERENCE = Engine.STRACE
 DIFFERENT: dict[tuple[str, Engine], dict[str, str]] = {
     ("programs", Engine.EBPF): {
         "'/usr/bin/dash', <Access.EXECUTE": "the script is gone when its first line is looked for",
-        "'/usr/usr'": "a fault of the eBPF recorder: the root is taken for a relative path after chroot()",
-    },
-    ("capabilities", Engine.EBPF): {
-        "/status'": "a fault of the eBPF recorder: whose process it was is asked when the process is gone",
     },
     ("sockets", Engine.EBPF): {"'37'": "a family that Python has no name for", "AF_CAIF": "the same"},
     ("postgresql", Engine.EBPF): {
