@@ -20,7 +20,7 @@ from policy.exposure_rating import rate
 from policy.level import Level
 from policy.service_profile import Profile
 from policy.wording import advice_in_words, denial_in_words, fact_in_words
-from profiler import profile_file
+from profiler import profile_file, progress
 from profiler.commands._output import show
 from profiler.documents import advice_document, rating_document
 from profiler.documents import document as new_document
@@ -59,8 +59,10 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
       unit-tailor explain nginx.profile CAP_DAC_OVERRIDE
     """
     recorded = profile_file.read_profile(profile)
-    decision = decide(recorded, target(systemd), level)
-    explanations = explain(decision)
+    host = target(systemd)
+    with progress.step("judging the recording"):
+        decision = decide(recorded, host, level)
+        explanations = explain(decision)
     advice = () if subject else advise(decision)
     chosen = tuple(filter(None, (about(one, subject) for one in explanations)))
     if not chosen:
