@@ -85,7 +85,9 @@ def _say(study: Unit, applied: Applied, confirm_within: float, style: JsonStyle)
     show(style, applied_document(study.name, applied, path), _lines(study, applied, confirm_within, path))
     if applied.pending:
         progress.note(f"to keep it: unit-tailor confirm {study.name}")
-    elif not applied.problem:
+    elif applied.problem:
+        progress.note(f"next, to see what is denied: unit-tailor validate {study.name} DROPIN --workload COMMAND")
+    else:
         progress.note(f"to undo it: unit-tailor revert {study.name}")
 
 

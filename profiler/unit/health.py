@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from profiler.errors import CommandFailed, ToolError
@@ -25,6 +25,9 @@ RELOAD_SETTLE_SECONDS = 0.3
 
 SETTLE_LIMIT = 30.0
 """Seconds after which a service that neither settles nor fails counts as not well."""
+
+MOST_RESTARTS = 3
+"""How often systemd may restart a service (Restart=) while it settles: some need another one that is not up yet."""
 
 PATIENCE = 10.0
 """Seconds in which a service that has started must listen where it listened before, and the user's check succeed:
@@ -78,18 +81,28 @@ def wait_until_settled(unit: Unit, seconds: float = SETTLE_SECONDS) -> Health:
     Raises ToolError, with the reason in words, if it fails, or does not settle in time.
     """
     deadline = time.monotonic() + SETTLE_LIMIT
-    health, since = observe(unit), time.monotonic()
+    first = health = observe(unit)
+    since = time.monotonic()
     while time.monotonic() - since < seconds:
-        if health.active_state == "failed" or time.monotonic() > deadline:
+        loops = health.restarts - first.restarts >= MOST_RESTARTS
+        if health.active_state == "failed" or loops or time.monotonic() > deadline:
             break
         time.sleep(0.1)
         now = observe(unit)
         if (now.main_pid, now.restarts, now.active_state) != (health.main_pid, health.restarts, health.active_state):
             health, since = now, time.monotonic()
+    if health.restarts - first.restarts >= MOST_RESTARTS and not health.problem:
+        health = replace(health, problem=_loop_in_words(unit, health.restarts - first.restarts))
     if health.problem:
         reason = unit.systemctl.reason(unit.name) or health.problem
         raise ToolError(f"{unit.name} is not well: {reason}", hint=f"look at: journalctl -u {unit.name} -n 50")
     return health
+
+
+def _loop_in_words(unit: Unit, restarts: int) -> str:
+    # Between two deaths its properties show nothing wrong; the journal does.
+    deaths = [line for line in unit.systemctl.journal(unit.name).splitlines() if "process exited" in line]
+    return f"systemd restarted it {restarts} times" + (f": {deaths[-1]}" if deaths else "")
 
 
 def check_health(unit: Unit, before: Health) -> Health:

@@ -1,0 +1,66 @@
+"""What counts as well, on real services in a twin: crash loops, errors told through sd_notify, listeners, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from profiler.errors import ToolError
+from profiler.unit import health
+from profiler.unit.health import Wellness, observe, wait_until_settled
+from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+from tests.profiler.validate.services import make, remove
+from tests.twin_fixtures import TwinWith
+
+Make = Callable[[str], Unit]
+
+
+@pytest.fixture
+def service(twin_with: TwinWith) -> Iterator[Make]:
+    machine = twin_with()
+    made = []
+
+    def new(text: str) -> Unit:
+        made.append(make(machine, "tailor-health.service", text))
+        return made[-1]
+
+    yield new
+    for unit in made:
+        remove(unit)
+
+
+def test_a_crash_loop_is_told_before_systemd_gives_up(service: Make) -> None:
+    unit = service("Restart=always\nRestartSec=50ms\nStartLimitInterval=0\nExecStart=/bin/sh -c 'exit 7'\n")
+
+    with pytest.raises(ToolError, match=r"status 7|status=7"):
+        wait_until_settled(unit)
+
+    assert observe(unit).active_state != "failed", "systemd has not given up, so we did not wait for that"
+
+
+def test_an_error_that_the_service_tells_through_sd_notify_is_a_problem(service: Make) -> None:
+    unit = service(
+        "Type=notify\nNotifyAccess=all\n"
+        "ExecStart=/bin/sh -c 'systemd-notify --ready --status=half ERRNO=28; while :; do sleep 600; done'\n"
+    )
+
+    assert observe(unit).problem == "it reports the error No space left on device: half"
+
+
+def test_a_socket_on_which_nobody_listens_any_more_is_a_problem(service: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 1.0)
+    unit = service("ExecStart=/bin/sleep 600\n")
+
+    problem = Wellness(frozenset({"tcp 00000000:1F90"})).problem(unit)
+
+    assert problem == "it does not listen any more on tcp port 8080"
+
+
+def test_the_check_of_the_user_decides(service: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 1.0)
+    unit = service("ExecStart=/bin/sleep 600\n")
+
+    assert Wellness(check=Workload("true")).problem(unit) == ""
+    assert Wellness(check=Workload("echo no >&2; false")).problem(unit) == "the check failed (exit status 1): no"
