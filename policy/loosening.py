@@ -13,7 +13,7 @@ from policy.directives.base import Directive, all_directives
 from policy.directives.choice import Choice
 from policy.drop_in import DropIn
 from policy.host_facts import HostFacts
-from policy.relax import Relaxation, without_words, words_that_deny
+from policy.relax import FILTERS, Relaxation, without_words, words_that_deny
 from policy.settings import parse_settings
 from policy.unit_settings import ALIASES
 
@@ -53,7 +53,8 @@ def looser_values(drop_in: DropIn, directive: str, host: HostFacts) -> tuple[Rel
 def pieces_of(drop_in: DropIn, directive: str, host: HostFacts) -> tuple[Pieces, ...]:
     """Return the ways to take a directive of a drop-in apart, those that leave most in place first."""
     count = sum(len(one.value.split()) for one in drop_in.settings if one.name == directive)
-    words = words_that_deny(drop_in, directive) if count > 1 else ()
+    # A path that is missing keeps a unit from starting, in a list that allows as well.
+    words = words_that_deny(drop_in, directive, FILTERS) if count > 1 else ()
     found = [Pieces(directive, words=words)] if words else []
     kind = _kind(directive)
     if kind is not None:

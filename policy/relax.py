@@ -115,13 +115,13 @@ def words_less(drop_in: DropIn, directive: str, reason: str) -> Iterator[Relaxat
             yield without_words(drop_in, directive, {(place, word)}, reason)
 
 
-def words_that_deny(drop_in: DropIn, directive: str) -> tuple[tuple[int, str], ...]:
+def words_that_deny(drop_in: DropIn, directive: str, allowing: Set[str] = ALLOWING) -> tuple[tuple[int, str], ...]:
     """Return the words that can be taken out of a directive: the place of the line among those of the directive, and
-    the word. None for lines with quotes, and in lists of what is allowed only those behind a ``~``."""
+    the word. None for lines with quotes, and in lists that are ``allowing`` only those behind a ``~``."""
     lines = [one.value for one in drop_in.settings if one.name == directive]
     if any(set(line) & set("\"'\\") for line in lines):
         return ()
-    denying = [(place, line) for place, line in enumerate(lines) if line.startswith("~") or directive not in ALLOWING]
+    denying = [(place, line) for place, line in enumerate(lines) if line.startswith("~") or directive not in allowing]
     return tuple((place, word) for place, line in denying for word in line.removeprefix("~").split())
 
 

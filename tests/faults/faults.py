@@ -50,7 +50,7 @@ FAULTS = (
     Fault("memcached", "group (216)", "Group", "nothing-here"),
     Fault("dnsmasq", "path", "ReadWritePaths", without="/run/dnsmasq", blamed="ReadOnlyPaths"),
     Fault("dnsmasq", "address family", "RestrictAddressFamilies", without="AF_NETLINK"),
-    Fault("dnsmasq", "missing path (226)", "ReadOnlyPaths", "/srv/nothing-here", adds=True),
+    Fault("dnsmasq", "missing path (226)", "ReadWritePaths", "/srv/nothing-here", adds=True),
     Fault("dnsmasq", "capability", "CapabilityBoundingSet", without="CAP_NET_BIND_SERVICE"),
     Fault("haproxy", "capability", "CapabilityBoundingSet", without="CAP_SYS_CHROOT"),
     Fault("haproxy", "socket in /run", "RestrictAddressFamilies", without="AF_UNIX"),

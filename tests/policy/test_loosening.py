@@ -57,3 +57,9 @@ def test_all_missing_elements_together_allow_all_that_is_known(name: str) -> Non
 
 def test_quoted_words_are_left_alone() -> None:
     assert pieces_of(drop_in('ReadOnlyPaths="/a b" /c'), "ReadOnlyPaths", HOST) == ()
+
+
+def test_a_path_can_go_from_a_list_that_allows() -> None:
+    (pieces,) = pieces_of(drop_in("ReadWritePaths=/srv/a", "ReadWritePaths=/srv/missing"), "ReadWritePaths", HOST)
+
+    assert [word for _, word in pieces.words] == ["/srv/a", "/srv/missing"]
