@@ -1,6 +1,7 @@
-"""Records a program that needs three capabilities with each loader, and says what was seen; for tools/try_kernel.sh.
+"""Records a program that needs three capabilities, and says what was seen; for tools/try_kernel.sh.
 
-Exits with 0 if both loaders see exactly these capabilities, and nothing is lost.
+Call: ``python -m tests.tools.capability_trial [LOADER...]``. Exits with 0 if each loader (both, if none is named) sees
+exactly these capabilities, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def _seen(loader: Loader) -> bool:
 
 def main() -> int:
     """Try each loader, and return the exit status."""
-    return 0 if all([_seen(loader) for loader in (Loader.LIBBPF, Loader.BCC)]) else 1
+    loaders = [Loader(word) for word in sys.argv[1:]] or [Loader.LIBBPF, Loader.BCC]
+    return 0 if all([_seen(loader) for loader in loaders]) else 1
 
 
 if __name__ == "__main__":

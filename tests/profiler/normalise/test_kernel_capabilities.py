@@ -9,6 +9,8 @@ import pytest
 
 from policy.behaviour import CapabilityUsed, Known
 from profiler.normalise.kernel_capabilities import asker, decides
+from profiler.normalise.kernel_records import NO_CHECKS
+from profiler.recorders.ebpf.loading import CAPABILITY_FUNCTION, CAPABILITY_TRACEPOINT
 from tests.profiler.normalise.kernel_recordings import record_in_kernel
 from tests.profiler.normalise.test_capabilities import CASES, PRELUDE, Case, decoy, own_capabilities, prepare
 from tests.requirements import require
@@ -65,3 +67,13 @@ def test_only_what_decides_something_counts(
     capability: str, function: str, call: str, mode: int, expected: bool
 ) -> None:
     assert decides(capability, function, call, (0, mode, mode, mode, 0, 0)) is expected
+
+
+def test_where_checks_are_not_shown_all_that_was_held_counts() -> None:
+    require(os.geteuid() == 0, "only root holds capabilities")
+    hooks = frozenset({CAPABILITY_TRACEPOINT, CAPABILITY_FUNCTION})
+    recording = record_in_kernel("", missing=hooks)
+    used = {fact.behaviour.capability: fact for fact in recording.facts if isinstance(fact.behaviour, CapabilityUsed)}
+    assert set(used) == own_capabilities()
+    assert {fact.known for fact in used.values()} == {Known.INFERRED}
+    assert NO_CHECKS in recording.notes

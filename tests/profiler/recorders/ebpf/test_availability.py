@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from profiler.engines.base import Assignment
+from profiler.engines.choice import REGISTRY, Engine, choose
+from profiler.machine import Host
+from profiler.normalise.attribution import Scope
+from profiler.recorders.base import Availability
 from profiler.recorders.ebpf import control_groups
 from profiler.recorders.ebpf.availability import availability
+from profiler.unit.life import PhaseClock
 from tests.requirements import require
 
 ROOT = Path(__file__).parents[4]
@@ -64,3 +73,15 @@ def test_where_version_2_is_mounted_is_read_from_the_mount_table() -> None:
     assert control_groups.mount_point(part) is None
     require(Path("/proc/self/cgroup").exists(), "no control groups")
     assert control_groups.group_of(1).startswith("/")
+
+
+def test_auto_leaves_what_would_lose_something_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    poor = replace(REGISTRY[Engine.EBPF], available=lambda _assignment: Availability(True, lost="no capabilities"))
+    monkeypatch.setitem(REGISTRY, Engine.EBPF, poor)
+    assignment = Assignment(Host(), Scope(), PhaseClock(), command=("true",))
+    said: list[str] = []
+    assert choose(Engine.AUTO, assignment, said.append).name == "strace"
+    assert "ebpf would lose something: no capabilities; recording with strace" in said
+    said.clear()
+    assert choose(Engine.EBPF, assignment, said.append).name == "ebpf"
+    assert said == ["ebpf loses something here: no capabilities"]
