@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from policy.directives.own_trees import OWN_TREES
 from policy.directives.path_list import entry_of, words, written
-from policy.directives.writable_paths import OWN_TREES
 from policy.path_encoding import PathEntry, expand_specifiers, system_specifiers, unescaped
 from policy.sandbox.mount_entry import is_below
 from policy.settings import Assignment

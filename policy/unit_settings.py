@@ -46,6 +46,14 @@ class UnitSettings:
         """Whether the main process starts with uid 0."""
         return not self.dynamic_user and self.user in {"", "root", "0"}
 
+    @property
+    def root(self) -> str | None:
+        """The directory that the service sees as ``/``: RootDirectory=, empty for an image; None for the machine's."""
+        directory = self.values("RootDirectory")
+        if directory and directory[-1].strip().removeprefix("-").strip("/"):
+            return "/" + directory[-1].strip().removeprefix("-").strip("/")
+        return "" if self.values("RootImage") or self.values("RootMStack") else None
+
     def values(self, directive: str) -> tuple[str, ...]:
         """Return the values assigned to a directive since its last reset (an empty assignment), in order."""
         collected: list[str] = []

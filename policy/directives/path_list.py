@@ -20,7 +20,7 @@ from policy.path_encoding import (
     split_words,
     system_specifiers,
 )
-from policy.sandbox.mount_entry import Mode, MountEntry
+from policy.sandbox.mount_entry import Mode, MountEntry, is_below
 from policy.sandbox.sandbox import Sandbox
 
 MANUAL = "systemd.exec(5), Sandboxing"
@@ -51,9 +51,10 @@ class PathListDirective(Directive, abstract=True):
         return cls(tuple(dict.fromkeys(entries)))
 
     @classmethod
-    def of(cls, paths: Iterable[tuple[str, bool]]) -> Self:
-        """Return the directive for real paths, each with whether it may be missing."""
-        return cls(tuple(PathEntry(path.replace("%", "%%"), may_be_missing) for path, may_be_missing in paths))
+    def of(cls, paths: Iterable[tuple[str, bool]], *, beneath_root: bool = False) -> Self:
+        """Return the directive for real paths, each with whether it may be missing, and whether they are those that
+        the service sees beneath a root directory of its own."""
+        return cls(tuple(PathEntry(path.replace("%", "%%"), missing, beneath_root) for path, missing in paths))
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
@@ -62,7 +63,8 @@ class PathListDirective(Directive, abstract=True):
         return [cls.parse(lines, evidence.host)] if lines else []
 
     def contribute(self, sandbox: Sandbox) -> None:
-        """Add an entry for each path; RootDirectory= is not modelled, so ``+`` makes no difference."""
+        """Add an entry for each path, as the service sees it: beneath its own root a path without ``+`` is one of the
+        machine's, which it sees only if the root directory is above it."""
         name = type(self).__name__
         specifiers = system_specifiers(sandbox.unit.name)
         for entry in self.entries:
@@ -72,10 +74,13 @@ class PathListDirective(Directive, abstract=True):
                 continue
             if inexpressible_because(path):
                 continue
+            seen = path if entry.beneath_root else _seen_beneath(sandbox.unit.root, simplify(path))
+            if not seen:
+                continue
             setting = f"{name}={written(entry, name)}"
             sandbox.mounts.separate(name, setting)
             sandbox.mounts.add(
-                MountEntry(simplify(path), self.mode, name, setting, ignore_missing=entry.ignore_missing)
+                MountEntry(simplify(seen), self.mode, name, setting, ignore_missing=entry.ignore_missing)
             )
 
     def values(self) -> tuple[str, ...]:
@@ -100,6 +105,13 @@ class PathListDirective(Directive, abstract=True):
 
 def _paths(entries: Iterable[PathEntry]) -> frozenset[str]:
     return frozenset(entry.path for entry in entries)
+
+
+def _seen_beneath(root: str | None, path: str) -> str:
+    """Return how a service with this root directory sees a path of the machine; empty if it does not."""
+    if root is None:
+        return path
+    return path.removeprefix(root) or "/" if root and (path == root or is_below(path, root)) else ""
 
 
 def words(assignment: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from policy.behaviour import WRITING, Access, Fact, FileKind, Mounted, PathPair, PathUse
@@ -112,9 +112,16 @@ class ReadWritePaths(PathListDirective):
     mode: ClassVar = Mode.READ_WRITE
     exception_of: ClassVar = ("ProtectSystem", "ReadOnlyPaths", "ProtectHome", "TemporaryFileSystem")
     about: ClassVar = (PathUse, PathPair)
-    levels: ClassVar = "compatible lists the directory above, where that is the service's own"
+    levels: ClassVar = (
+        "strict lists what was written in; standard the directory above names that count (dates, numbers, hashes) and"
+        " above several in a tree for state, and all of /var/log for a log right in it; compatible the directory above,"
+        " where that is the service's own"
+    )
     summary: ClassVar = "lists what stays writable"
     denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}
+
+    granted: frozenset[str] = field(default=frozenset(), compare=False)
+    """Those that the unit's own mounts leave writable, whether its list has them or not."""
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:
@@ -124,7 +131,14 @@ class ReadWritePaths(PathListDirective):
         protections = [
             ProtectSystem(word) for word in reversed(ProtectSystem.known_words(evidence.host)) if word != "no"
         ]
-        return map(cls.of, writable_lists(evidence, protections))
+        own = build_sandbox(parse_settings(evidence.unit.assignments, evidence.host), evidence.host, evidence.unit)
+        beneath_root = evidence.unit.root is not None
+        lists = (cls.of(paths, beneath_root=beneath_root) for paths in writable_lists(evidence, protections))
+        return (proposed._beside(own) for proposed in lists)
+
+    def _beside(self, own: Sandbox) -> Self:
+        granted = (entry.path for entry in self.entries if not own.mounts.read_only(entry.path.replace("%%", "%")))
+        return replace(self, granted=frozenset(granted))
 
     def intersected(self, own: Self) -> Self:
         """Keep what is writable in both: the narrower of two paths of which one is above the other.
@@ -139,7 +153,8 @@ class ReadWritePaths(PathListDirective):
         narrower = [
             entry
             for entry in self.entries
-            if entry.path not in same and any(_covers(other, entry) for other in own.entries)
+            if entry.path not in same
+            and (entry.path in self.granted or any(_covers(other, entry) for other in own.entries))
         ]
         narrower += [other for other in own.entries if any(_covers(entry, other) for entry in self.entries)]
         return type(self)(tuple(dict.fromkeys(narrower)))
@@ -240,7 +255,9 @@ class ReadOnlyPaths(PathListDirective):
             return []
         written = {path for fact in evidence.of(PathUse) for path in _written_below_run(fact)}
         spared = [path for path in OF_THE_SYSTEM if not any(is_below(one, path) or one == path for one in written)]
-        return [cls.of([(RUN, False)]), cls.of([(path, True) for path in spared])]
+        beneath_root = evidence.unit.root is not None
+        lists = ([(RUN, beneath_root)], [(path, True) for path in spared])
+        return [cls.of(paths, beneath_root=beneath_root) for paths in lists]
 
 
 def _written_below_run(fact: Fact) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from functools import cached_property
 
 from policy.behaviour import Access, Fact, FileKind, PathPair, PathUse
 from policy.directives.base import Directive, Evidence
-from policy.directives.writable_paths import LONGEST_LIST, Writable, temporary_directories, writable_lists
+from policy.directives.own_trees import LONGEST_LIST
+from policy.directives.writable_paths import Writable, temporary_directories, writable_lists
 from policy.level import Level
 from policy.path_encoding import encode_path, inexpressible_because
 from policy.sandbox.mount_entry import is_below, parent_of

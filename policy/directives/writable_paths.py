@@ -14,6 +14,14 @@ from functools import cached_property
 
 from policy.behaviour import WRITING, Access, Fact, FileKind, PathPair, PathUse
 from policy.directives.base import Directive, Evidence
+from policy.directives.own_trees import (
+    FILES_COME_AND_GO,
+    LONGEST_LIST,
+    fold,
+    generalise,
+    is_configuration,
+    is_own_directory,
+)
 from policy.level import Level
 from policy.path_encoding import inexpressible_because
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below, parent_of
@@ -25,25 +33,8 @@ from policy.settings import parse_settings
 Writable = tuple[str, bool]
 """A path, and whether it may be missing when the service starts."""
 
-LONGEST_LIST = 50
-"""More entries than this are folded into directories of the service's own, where there are such."""
-
 ROUNDS = 100
 """Each round widens the list, and there are only so many directories above a path."""
-
-OWN_TREES = (
-    "/var/lib",
-    "/var/log",
-    "/var/cache",
-    "/var/spool",
-    "/var/opt",
-    "/var/www",
-    "/var/games",
-    "/opt",
-    "/srv",
-    "/run",
-)
-"""Directories whose subdirectories belong to one service each, as a rule (hier(7)): files in those come and go."""
 
 HOMES = ("/home", "/run/user", "/root")
 """What ProtectHome= covers."""
@@ -80,11 +71,6 @@ def temporary_directories(evidence: Evidence) -> tuple[Directive, ...]:
 def made_if_missing(evidence: Evidence, directory: str) -> tuple[str, ...]:
     """Return the directories right below this one that a boot removes and that the service makes again."""
     return tuple(sorted(path for path in _Search(evidence).volatile if parent_of(path) == directory))
-
-
-def is_own_directory(path: str) -> bool:
-    """Whether a directory belongs to one service, as its place in the file system suggests."""
-    return any(is_below(path, tree) for tree in OWN_TREES) and not is_below(path, "/run/user")
 
 
 def used_by_users(evidence: Evidence) -> frozenset[str]:
@@ -242,8 +228,9 @@ class _Search:
         directory = parent_of(use.path)
         if use.access in NAME_ACCESSES or use.kind in _REPLACED_KINDS:
             return self._at_start(directory)
-        is_wide = self.evidence.level is Level.COMPATIBLE and _is_configuration(directory)
-        if use.kind is FileKind.REGULAR and (is_own_directory(directory) or is_wide):
+        is_wide = self.evidence.level is Level.COMPATIBLE and is_configuration(directory)
+        is_passing = self.evidence.level is not Level.STRICT and directory in FILES_COME_AND_GO
+        if use.kind is FileKind.REGULAR and (is_own_directory(directory) or is_wide or is_passing):
             # Rotation and atomic saving replace such files sooner or later, and a missing file stops the unit (226).
             return self._at_start(directory)
         return self._at_start(use.path)
@@ -258,7 +245,8 @@ class _Search:
         return place
 
     def _folded(self, protected: MountTable, wanted: dict[str, bool], blamed: set[str]) -> tuple[Writable, ...]:
-        folded = fold(wanted, LONGEST_LIST)
+        general = wanted if self.evidence.level is Level.STRICT else generalise(wanted)
+        folded = fold(general, LONGEST_LIST)
         if folded != wanted and self._places_refused(_with_writable(protected, folded), blamed):
             folded = wanted
         return tuple(sorted(folded.items()))
@@ -329,37 +317,3 @@ def _common_directory(first: str, second: str) -> str:
             break
         common.append(one)
     return "/".join(common) or "/"
-
-
-def fold(wanted: dict[str, bool], limit: int) -> dict[str, bool]:
-    """Replace entries by directories above them, deepest first, until at most ``limit`` are left.
-
-    Never up to a directory that services share: then more entries stay.
-    """
-    folded = dict(wanted)
-    while len(folded) > limit:
-        above = _directory_to_fold(folded)
-        if above is None:
-            break
-        may_be_missing = all(missing for path, missing in folded.items() if is_below(path, above))
-        folded = {path: missing for path, missing in folded.items() if not is_below(path, above)}
-        folded[above] = may_be_missing
-    return folded
-
-
-def _directory_to_fold(paths: Iterable[str]) -> str | None:
-    """Return the deepest directory of a service's own with at least two of these paths below it."""
-    below: dict[str, int] = {}
-    for path in paths:
-        above = parent_of(path)
-        while above != "/":
-            below[above] = below.get(above, 0) + 1
-            above = parent_of(above)
-    eligible = [
-        path for path, count in below.items() if count > 1 and (is_own_directory(path) or _is_configuration(path))
-    ]
-    return max(eligible, key=lambda path: (path.count("/"), path), default=None)
-
-
-def _is_configuration(path: str) -> bool:
-    return is_below(path, "/etc")

@@ -181,6 +181,8 @@ class MountTable:
         outcome = fact.outcome
         if outcome == "ENOENT" and entry.ignore_missing and use.path == entry.path:
             return None  # the path was missing when this was recorded, and so is the mount
+        if outcome == "EEXIST" and use.path in self.mounts and not self.mounts[use.path].ignore_missing:
+            return None  # what is mounted on exists, and that is looked at first
         if outcome == "EXDEV" and entry.mode is not Mode.PRIVATE_TMP:
             return None  # for the fact about both names
         closed = self._closed_above(use.path) if fact.user != 0 else None

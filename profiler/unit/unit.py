@@ -68,6 +68,9 @@ DIRECTORY_ROOTS = {
 }
 """Where systemd.exec(5) puts the directories of a system service."""
 
+PRIVATE_DIRECTORIES = ("StateDirectory", "CacheDirectory", "LogsDirectory")
+"""Those of them that are in ``private`` for a service with DynamicUser=."""
+
 EXEC_KINDS = (
     "ExecCondition",
     "ExecStartPre",
@@ -198,8 +201,15 @@ def exec_lines(assignments: list[tuple[str, str]]) -> tuple[ExecLine, ...]:
 
 
 def writable_directories(properties: dict[str, str]) -> tuple[str, ...]:
-    """Return the absolute paths that StateDirectory= and its siblings make writable."""
+    """Return the absolute paths that StateDirectory= and its siblings make writable.
+
+    With DynamicUser= those that last are symlinks into ``private``, which facts about them go through
+    (``exec_directory_is_private`` in systemd's ``src/core/execute.c``).
+    """
     found = []
     for name, root in DIRECTORY_ROOTS.items():
-        found += [f"{root}/{entry.split(':')[0]}" for entry in properties[name].split()]
+        entries = [entry.split(":")[0] for entry in properties[name].split()]
+        found += [f"{root}/{entry}" for entry in entries]
+        if properties["DynamicUser"] == "yes" and name in PRIVATE_DIRECTORIES:
+            found += [f"{root}/private/{entry}" for entry in entries]
     return tuple(found)

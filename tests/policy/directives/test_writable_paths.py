@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.behaviour import OK, Access, Fact, FileKind, Mounted, PathPair, PathUse
 from policy.decide import decide
 from policy.directives.base import Evidence
+from policy.directives.own_trees import LONGEST_LIST, fold
 from policy.directives.paths import ReadWritePaths
-from policy.directives.writable_paths import LONGEST_LIST, fold
 from policy.level import Level
+from policy.replay import replay
 from policy.settings import build_sandbox
 from policy.unit_settings import UnitSettings
 from tests.policy.services import HOST, profile
@@ -54,7 +56,7 @@ def test_the_directory_of_a_name_that_is_made_or_removed() -> None:
 
 def test_a_file_that_is_written_in_place_stands_for_itself() -> None:
     assert writable([use("/etc/aliases.db", Access.READ_WRITE)]) == ("-/etc/aliases.db",)
-    assert writable([use("/var/log/lastlog", Access.WRITE)]) == ("-/var/log/lastlog",)
+    assert writable([use("/srv/lastlog", Access.WRITE)]) == ("-/srv/lastlog",)
 
 
 def test_a_file_in_a_directory_of_the_services_own_may_be_rotated() -> None:
@@ -69,13 +71,13 @@ def test_no_entry_but_what_no_system_lacks_can_stop_the_unit_from_starting() -> 
 
 def test_what_others_made_meanwhile_is_reached_through_what_is_there_at_the_start() -> None:
     """With a dash it would not be writable if it were made after the start again."""
-    written = [use("/srv/a/inbox/one", Access.DELETE), use("/var/mail/somebody", Access.WRITE)]
+    written = [use("/srv/a/inbox/one", Access.DELETE), use("/srv/mail/somebody", Access.WRITE)]
     appeared = [
         Fact(PathUse("/srv/a/inbox", Access.LOOKUP, DIRECTORY, appeared=True)),
-        Fact(PathUse("/var/mail/somebody", Access.LOOKUP, REGULAR, appeared=True)),
+        Fact(PathUse("/srv/mail/somebody", Access.LOOKUP, REGULAR, appeared=True)),
     ]
-    assert writable(written) == ("-/srv/a/inbox", "-/var/mail/somebody")
-    assert writable([*written, *appeared]) == ("-/srv/a", "-/var/mail")
+    assert writable(written) == ("-/srv/a/inbox", "-/srv/mail")
+    assert writable([*written, *appeared]) == ("-/srv/a", "-/srv/mail")
 
 
 def test_a_service_that_acts_for_users_may_write_to_any_home() -> None:
@@ -119,9 +121,9 @@ def test_a_directory_that_the_service_would_make_is_not_relied_on() -> None:
 
 def test_names_that_are_joined_share_an_entry() -> None:
     """T1: two entries are two mounts."""
-    facts = [use("/var/lib/a/x/1", Access.CREATE), use("/var/lib/a/y/1", Access.CREATE)]
-    assert writable(facts) == ("-/var/lib/a/x", "-/var/lib/a/y")
-    assert writable([*facts, rename("/var/lib/a/x/1", "/var/lib/a/y/1")]) == ("-/var/lib/a",)
+    facts = [use("/srv/a/x/1", Access.CREATE), use("/srv/a/y/1", Access.CREATE)]
+    assert writable(facts) == ("-/srv/a/x", "-/srv/a/y")
+    assert writable([*facts, rename("/srv/a/x/1", "/srv/a/y/1")]) == ("-/srv/a",)
     linked = [use("/srv/a/one", Access.WRITE), Fact(PathPair("link", "/srv/a/one", "/srv/a/b/two"))]
     assert writable(linked) == ("-/srv/a",)
 
@@ -259,3 +261,45 @@ def test_no_entry_is_idle(facts: frozenset[Fact]) -> None:
         without = build_sandbox({**by_name, "ReadWritePaths": paths.without(element)}, HOST, UnitSettings("a.service"))
         needed = any(without.judge(fact) for fact in facts)
         assert needed or paths.kept_because(element, evidence), element
+
+
+@pytest.mark.parametrize(
+    ("recorded", "listed"),
+    [
+        (["/srv/data/2026/11/28/report"], ("-/srv/data",)),
+        (["/var/lib/a/objects/3f/9a1b2c"], ("-/var/lib/a/objects",)),
+        (["/var/lib/a/one/x", "/var/lib/a/two/x"], ("-/var/lib/a",)),
+        (["/var/cache/a/one/x", "/var/lib/a/two/x"], ("-/var/cache/a/one", "-/var/lib/a/two")),
+        (["/srv/www/uploads/x", "/srv/www/sessions/x"], ("-/srv/www/sessions", "-/srv/www/uploads")),
+        (["/var/lib/2026/x"], ("-/var/lib/2026",)),
+    ],
+)
+def test_samples_stand_for_the_directory_that_they_are_in(recorded: list[str], listed: tuple[str, ...]) -> None:
+    """Tomorrow has another date, the next object another hash; content that others own is not opened for it."""
+    facts = [use(path, Access.CREATE) for path in recorded]
+    assert writable(facts) == listed
+    exact = {one.name: one.chosen.values() for one in decide(profile(facts), HOST, Level.STRICT).choices}
+    assert exact["ReadWritePaths"] == ("", *sorted(f"-{path.rpartition('/')[0]}" for path in recorded))
+
+
+def test_a_log_that_others_rotate_is_made_anew_beside_it() -> None:
+    assert writable([use("/var/log/a.log", Access.WRITE)]) == ("/var/log",)
+
+
+def test_what_the_unit_leaves_writable_stays_so_beside_its_own_list() -> None:
+    own = UnitSettings("a.service", assignments=(("ProtectSystem", "full"), ("ReadWritePaths", "/etc/a")))
+    facts = [use("/etc/a/x", Access.CREATE), use("/var/log/a/x", Access.CREATE)]
+    decided = {one.name: one.chosen.values() for one in decide(profile(facts, own), HOST).choices}
+    assert decided["ProtectSystem"] == ("strict",)
+    assert set(decided["ReadWritePaths"]) == {"", "/etc/a", "-/var/log/a"}
+
+
+def test_beneath_a_root_of_its_own_paths_are_those_that_the_service_sees() -> None:
+    own = UnitSettings("a.service", assignments=(("RootDirectory", "/srv/root"),))
+    recorded = profile([use("/var/lib/a/x", Access.CREATE)], own)
+    decided = {one.name: one.chosen.values() for one in decide(recorded, HOST).choices}
+    assert decided["ReadWritePaths"] == ("", "-+/var/lib/a")
+    strict = [("ProtectSystem", "strict")]
+    assert replay(recorded, [*strict, ("ReadWritePaths", "/var/lib/a")], HOST).blocked
+    assert not replay(recorded, [*strict, ("ReadWritePaths", "/srv/root/var/lib/a")], HOST).blocked
+    assert not replay(recorded, [*strict, ("ReadWritePaths", "+/var/lib/a")], HOST).blocked
