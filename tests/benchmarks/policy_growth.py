@@ -80,13 +80,17 @@ def _rows(size: int, command: list[str], runs: int) -> list[Row]:
     ]
 
 
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+# As for users, whose Python keeps what it compiled.
+
+
 def _run(command: list[str]) -> tuple[float, float, float]:
     """Return the seconds that a command took, those of the processor, and its largest resident memory in MiB.
 
     The processor's are what is promised: they do not depend on what else the machine has to do. It must exit 0.
     """
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_ENVIRONMENT)
     with process:
         assert process.stderr is not None
         said = process.stderr.read()

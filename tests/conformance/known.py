@@ -122,9 +122,9 @@ RULES = (
             and pair.denial is not None
             and (pair.after[0] != pair.before[0] or pair.before[0] in {"EXDEV", "EEXIST"})
             and "/tmp/probe" in pair.probe.name
-            and any("/tmp/" in value for value in pair.label.split() if "/tmp/probe" in value)
+            and any("/tmp" in value for value in pair.label.split())
         ),
-        "refused either way; below a private /tmp, names beside what is bound into it decide which errno comes first",
+        "refused either way; below a private /tmp, what is missing or covered there decides which errno comes first",
     ),
     Rule(
         lambda pair: (

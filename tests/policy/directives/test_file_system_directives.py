@@ -278,3 +278,10 @@ def test_processes_of_others() -> None:
     assert chosen(Fact(PathUse("/proc/other/stat", Access.READ)))["ProtectProc"] == ("invisible",)
     assert chosen(Fact(PathUse("/proc/other", Access.LOOKUP), user=33))["ProtectProc"] == ("noaccess",)
     assert chosen(Fact(PathUse("/proc/other/stat", Access.READ), user=33))["ProtectProc"] == ()
+
+
+def test_the_directory_of_a_mount_is_there_already() -> None:
+    lines = [("TemporaryFileSystem", "/var/lib:ro"), ("BindPaths", "/srv/a:/var/lib/a")]
+    sandbox = build_sandbox(parse_settings(lines, HOST), HOST, UnitSettings())
+    assert sandbox.judge(Fact(PathUse("/var/lib/a", Access.CREATE, FileKind.DIRECTORY), "EEXIST")) is None
+    assert sandbox.judge(Fact(PathUse("/var/lib/b", Access.CREATE, FileKind.DIRECTORY))) is not None

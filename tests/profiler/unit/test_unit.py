@@ -10,7 +10,7 @@ from policy.unit_settings import ExecLine
 from profiler.errors import ToolError, UsageError
 from profiler.twin import Twin
 from profiler.unit.names import full_name
-from profiler.unit.unit import OUR_DROP_IN, Unit, exec_lines
+from profiler.unit.unit import DIRECTORY_ROOTS, OUR_DROP_IN, Unit, exec_lines, writable_directories
 
 FRAGMENT = """[Service]
 Type=oneshot
@@ -101,3 +101,9 @@ def test_an_empty_assignment_takes_commands_away() -> None:
     lines = exec_lines([("ExecStart", "/bin/a"), ("ExecStart", ""), ("ExecStart", "@/bin/b b")])
 
     assert lines == (ExecLine("ExecStart", "@", "/bin/b"),)
+
+
+def test_the_directories_of_a_user_that_comes_and_goes_are_reached_through_links() -> None:
+    properties = dict.fromkeys(DIRECTORY_ROOTS, "") | {"StateDirectory": "a", "RuntimeDirectory": "b"}
+    assert writable_directories(properties | {"DynamicUser": "no"}) == ("/var/lib/a", "/run/b")
+    assert writable_directories(properties | {"DynamicUser": "yes"}) == ("/var/lib/a", "/var/lib/private/a", "/run/b")
