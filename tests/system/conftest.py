@@ -13,7 +13,7 @@ import pytest
 from policy.service_profile import Profile
 from profiler import profile_file
 from tests.requirements import require
-from tests.system.daemons import DAEMONS, Daemon
+from tests.system.daemons import ALL_DAEMONS, Daemon
 
 COMMAND = Path(sys.executable).parent / "unit-tailor"
 
@@ -53,7 +53,7 @@ def hardened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Harden
     def harden(name: str) -> Hardened:
         require(is_root(), "hardening a service in a twin needs root")
         if name not in done:
-            daemon = next(daemon for daemon in DAEMONS if daemon.name == name)
+            daemon = next(daemon for daemon in ALL_DAEMONS if daemon.name == name)
             directory = tmp_path_factory.mktemp(name)
             done[name] = Hardened(
                 daemon, directory, unit_tailor("harden", daemon.unit, *daemon.options, "-o", directory)
