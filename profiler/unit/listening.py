@@ -35,7 +35,7 @@ def listening(unit: Unit) -> frozenset[str]:
     for process in processes[:1]:
         for table, state in _INTERNET.items():
             found |= _internet(_text(process, f"net/{table}"), table, state, held, first_ephemeral)
-        found |= _unix(_text(process, "net/unix"), held)
+        found |= {_lasting(process, one) for one in _unix(_text(process, "net/unix"), held)}
     return frozenset(found)
 
 
@@ -43,6 +43,14 @@ def in_words(listener: str) -> str:
     """Return a listener with its port in the decimal system."""
     kind, _, place = listener.partition(" ")
     return f"{kind} port {int(place.rpartition(':')[2], 16)}" if kind in _INTERNET else f"{kind} socket {place}"
+
+
+def _lasting(process: int, listener: str) -> str:
+    """Return a unix listener without what changes from run to run: a socket that was renamed after it was bound is
+    shown with the name that it was bound to, often with the number of a process in it."""
+    path = listener.removeprefix("unix ")
+    lives = path.startswith("@") or os.path.lexists(f"/proc/{process}/root{path}")
+    return listener if lives else re.sub(r"\d+", "*", listener)
 
 
 def _processes(unit: Unit) -> list[int]:

@@ -64,3 +64,35 @@ def test_the_check_of_the_user_decides(service: Make, monkeypatch: pytest.Monkey
 
     assert Wellness(check=Workload("true")).problem(unit) == ""
     assert Wellness(check=Workload("echo no >&2; false")).problem(unit) == "the check failed (exit status 1): no"
+
+
+RENAMING = """
+import os, socket, time
+name = f"/run/tailor-{os.getpid()}.tmp"
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(name)
+listener.listen()
+os.rename(name, "/run/tailor.sock")
+kept = socket.socket(socket.AF_UNIX)
+kept.bind("/run/tailor-2.sock")
+kept.listen()
+time.sleep(600)
+"""
+
+
+def test_a_socket_that_was_renamed_listens_again_after_a_restart(
+    service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 3.0)
+    program = "/var/lib/tailor-renaming.py"
+    unit = service(f"ExecStartPre=/bin/rm -f /run/tailor-2.sock\nExecStart=/usr/bin/python3 {program}\n")
+    unit.machine.path(program).write_text(RENAMING)
+    unit.systemctl.change("restart", unit.name)
+    wait_until_settled(unit)
+    before = Wellness.of(unit)
+
+    unit.systemctl.change("restart", unit.name)
+
+    assert before.listeners == {"unix /run/tailor-*.tmp", "unix /run/tailor-2.sock"}
+    assert before.problem(unit) == ""
+    unit.machine.path(program).unlink()
