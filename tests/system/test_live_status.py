@@ -100,7 +100,7 @@ def test_without_a_terminal_there_are_plain_lines(busy: str, tmp_path: Path) -> 
 
 def test_an_interrupted_command_is_kept_as_well(busy: str, tmp_path: Path) -> None:
     profile = tmp_path / "a.profile"
-    command = unit_tailor(busy, "record", "-o", str(profile), "--", "/bin/sh", "-c", "echo running; sleep 60")
+    command = unit_tailor(busy, "record", "-o", str(profile), "--", "/bin/sh", "-c", "echo running; exec sleep 60")
     with TerminalSession(command) as session:
         session.wait_for("running")
         session.press("\x03")
