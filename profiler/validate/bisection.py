@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 from policy.drop_in import DropIn
 from policy.host_facts import HostFacts
 from policy.loosening import Pieces, looser_values, pieces_of
-from policy.relax import Relaxation
+from policy.relax import ALLOWING, FILTERS, Relaxation
 from policy.unit_settings import ALIASES
 
 Works = Callable[[DropIn], bool]
 """Restarts the service under one drop-in and says whether nothing is wrong."""
+
+EXCEPTIONS = ALLOWING - FILTERS
+"""Lists of exceptions: without them the settings that they belong to deny more, so they go last."""
 
 MOST_PIECES = 8
 """How many words of one list are looked for; if more are to blame, the list goes as a whole."""
@@ -37,17 +40,24 @@ class Bisection:
         The shortest row of directives that fails ends with one to blame.
         """
         names = list(dict.fromkeys(setting.name for setting in drop_in.settings))
-        if not names or not self.works(with_only(drop_in, ())):
-            return None
+        exceptions = [name for name in names if name in EXCEPTIONS]
+        protections = [name for name in names if name not in EXCEPTIONS]
+        if protections and self.works(with_only(drop_in, exceptions)):
+            return self._first_to_fail(drop_in, protections, exceptions)
+        if exceptions and self.works(with_only(drop_in, ())):
+            return self._first_to_fail(drop_in, exceptions, [])
+        return None
+
+    def _first_to_fail(self, drop_in: DropIn, names: list[str], always: list[str]) -> Relaxation:
         fits, fails = 0, len(names)
         while fails - fits > 1:
             middle = (fits + fails) // 2
             self.announce(f"looking for the setting to blame: one of {fails - fits}")
-            if self.works(with_only(drop_in, names[:middle])):
+            if self.works(with_only(drop_in, [*always, *names[:middle]])):
                 fits = middle
             else:
                 fails = middle
-        return self._smallest(with_only(drop_in, names[:fails]), names[fails - 1])
+        return self._smallest(with_only(drop_in, [*always, *names[:fails]]), names[fails - 1])
 
     def _smallest(self, drop_in: DropIn, name: str) -> Relaxation:
         for change in looser_values(drop_in, name, self.host):
