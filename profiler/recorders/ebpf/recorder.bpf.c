@@ -233,8 +233,10 @@ STATIC_SUBPROGRAM(machine_number, struct task_struct *task)
 
 	for (u32 i = 0; i < 8; i++) {
 		void *at = (void *)pid + bpf_core_field_offset(struct pid, numbers) + i * sizeof(struct upid);
+		u32 depth = i;
 
-		if (i > level)
+		asm volatile("" : "+r"(depth)); /* or the compiler counts to the level only, and the kernel sees no end */
+		if (depth > level)
 			break;
 		if (bpf_probe_read_kernel(&number, sizeof(number), at))
 			break;
@@ -917,7 +919,10 @@ SUBPROGRAM(on_messages, void)
 	if (count > MOST_MESSAGES)
 		lose(LOST_MESSAGES);
 	for (u32 i = 0; i < MOST_MESSAGES; i++) {
-		if (i >= count)
+		s64 index = i;
+
+		asm volatile("" : "+r"(index));
+		if (index >= count)
 			break;
 		on_message(s, s->raw[1] + i * size, narrow);
 	}
