@@ -95,6 +95,7 @@ class _Steps:
 
 def _of_change(drop_in: DropIn, change: Relaxation) -> Blame:
     lines = tuple(one for one in drop_in.settings if one.name == change.directive)
+    lines = tuple(one for one in lines if set(one.value.removeprefix("~").split()) & set(change.taken)) or lines
     setting = f"{change.directive}={lines[-1].value}" if lines else f"{change.directive}="
     return Blame(setting, (), tuple(one for one in lines if one.value.strip()) or lines, (change,))
 

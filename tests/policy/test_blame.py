@@ -82,3 +82,12 @@ def test_what_the_model_cannot_name_goes_with_what_restarts_found() -> None:
 
 def test_nothing_denied_is_nobodys_fault() -> None:
     assert blame(DropIn(), [], [], HOST, UNIT) == ()
+
+
+def test_of_a_list_only_the_line_with_the_word_is_to_blame() -> None:
+    drop = parse("[Service]\nReadWritePaths=/srv/a\nReadWritePaths=/srv/missing\n")
+    change = Relaxation("ReadWritePaths", ("/srv/a",), adds=False, reason="prevent: 226", taken=("/srv/missing",))
+
+    (one,) = blame(drop, [], [change], HOST, UNIT)
+
+    assert lines(one) == [(3, "/srv/missing")]
