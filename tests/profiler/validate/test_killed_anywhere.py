@@ -92,7 +92,7 @@ def table() -> Iterator[KillTable]:
 def test_killed_at_any_point_the_service_is_whole(unit: Unit, action: str, table: KillTable) -> None:
     kind = unit.name.split("-")[-1].removesuffix(".service")
     if action in MORE_ACTIONS and kind != "notify":
-        return
+        pytest.skip("tried with one kind of service")
     lived = prepared_run(unit, action, 0)
     names = lived.stdout.splitlines()
     assert len(names) >= 5, lived.stderr
