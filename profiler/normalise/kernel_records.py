@@ -7,6 +7,7 @@ and the phase. So each one is put in front of the handlers as one call of a proc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from policy.behaviour import OK, Access, CapabilityUsed, Fact, Known, Phase, SignalSent, SystemCall
 from profiler.machine import Machine
@@ -185,6 +186,8 @@ class KernelNormaliser:
         self._ownership.shows(record)
         if Mark.UNREADABLE in record.marks:
             return  # counted by the kernel's side
+        if record.call == "capset":
+            process.credentials = replace(process.credentials, permitted=capabilities_in(record.arguments[4]))
         if record.call in _CLONES:
             namespaces.cloned(sighting, _clone_flags(arguments))
             return

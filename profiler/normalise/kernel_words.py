@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Mapping
 
+from profiler.normalise.credentials import capabilities_in
 from profiler.normalise.namespaces import KINDS
 from profiler.recorders.base import Struct, Symbol, Value
 from profiler.recorders.ebpf.descriptors import numbers
@@ -149,6 +150,9 @@ def _special(name: str, given: tuple[int, ...], values: list[Value]) -> None:
     elif name == "sched_setattr":
         reset = Symbol("SCHED_FLAG_RESET_ON_FORK" if given[2] & 1 else "0")
         values[1] = Struct({"sched_policy": _scheduler(given[1]), "sched_flags": reset})
+    elif name == "capset":
+        sets = zip(("effective", "permitted", "inheritable"), given[1:4], strict=True)
+        values[1] = Struct({which: Symbol("|".join(sorted(capabilities_in(bits)))) for which, bits in sets})
     elif name == "keyctl":
         values[0] = _one_of(given[0], _KEYCTL, "KEYCTL_")
     elif name == "socket":

@@ -53,6 +53,7 @@ class Flag(IntFlag):
     MANY = 512
     FILE_DESCRIPTOR = 1024
     NOT_A_PATH = 2048
+    STRUCT_CAPABILITIES = 4096
 
 
 NO_FLAG = Flag(0)
@@ -78,6 +79,7 @@ _LAYOUT = struct.Struct("=HHbbbb6Q")
 SIZE = _LAYOUT.size
 
 _ALL = 0xFFFFFFFF
+_WIDE = 0xFFFFFFFFFFFFFFFF
 _MODE = 0o7777
 _NODE = 0o177777
 _AT = 0x1500  # AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH (linux/fcntl.h)
@@ -195,6 +197,7 @@ DESCRIPTORS: dict[str, Descriptor] = {
     "unshare": _arguments(_0=_NAMESPACES | _NEW_TIME),
     "setns": _arguments(_1=_NAMESPACES | _NEW_TIME),
     "personality": _arguments(_0=_ALL),
+    "capset": Descriptor(Kind.ARGUMENTS, keep=dict.fromkeys((1, 2, 3, 4), _WIDE), flags=Flag.STRUCT_CAPABILITIES),
     "sched_setscheduler": _arguments(_1=_ALL),
     "sched_setattr": Descriptor(Kind.ARGUMENTS, keep={1: _ALL, 2: 1}, flags=Flag.STRUCT_SCHED),
     **{name: Descriptor(Kind.SIGNAL, (1, -1), keep={0: _ALL}) for name in ("kill", "tkill", "rt_sigqueueinfo")},

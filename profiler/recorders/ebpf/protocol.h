@@ -78,6 +78,7 @@ enum descriptor_flags {
 	SENDING = 256,       /* from a bound socket the address is that of whoever asked */
 	MANY = 512,          /* an array of messages */
 	FILE_DESCRIPTOR = 1024, /* without a path, the descriptor's own path is wanted */
+	STRUCT_CAPABILITIES = 4096, /* argument 1 is what capset() sets: effective, permitted, inheritable; then what was held */
 	NOT_A_PATH = 2048,   /* the string is a name of another kind: no base */
 };
 

@@ -1038,6 +1038,14 @@ static __always_inline void read_structures(struct scratch *s)
 		bpf_probe_read_user(pair, 16, (void *)s->raw[1]); /* size, policy, flags */
 		s->raw[1] = pair[0] >> 32;
 		s->raw[2] = pair[1];
+	} else if (flags & STRUCT_CAPABILITIES) {
+		u32 given[6] = {}; /* effective, permitted, inheritable; twice, for the lower and the upper 32 */
+
+		if (bpf_probe_read_user(given, sizeof(given), (void *)s->raw[1]) && !s->context.error)
+			lose(LOST_STRING);
+		s->raw[1] = given[0] | (u64)given[3] << 32;
+		s->raw[2] = given[1] | (u64)given[4] << 32;
+		s->raw[3] = given[2] | (u64)given[5] << 32;
 	}
 }
 
@@ -1051,7 +1059,7 @@ SUBPROGRAM(prepare, u32 call)
 		return 0;
 	s->descriptor = *d;
 	s->context.call = call;
-	if (d->flags & (STRUCT_OPEN_HOW | STRUCT_CLONE | STRUCT_SCHED))
+	if (d->flags & (STRUCT_OPEN_HOW | STRUCT_CLONE | STRUCT_SCHED | STRUCT_CAPABILITIES))
 		read_structures(s);
 	__builtin_memset(&s->arguments, 0, sizeof(s->arguments));
 #pragma unroll
@@ -1209,6 +1217,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	s->leader = t->leader;
 	s->result = ret;
 	load_arguments(s->raw, regs, architecture);
+	if (d->flags & STRUCT_CAPABILITIES) {
+		s->raw[4] = t->permitted;
+		bpf_probe_read_kernel(&t->permitted, sizeof(t->permitted), &task->cred->cap_permitted);
+	}
 	kind = prepare(call);
 	if (kind == KIND_SOCKETCALL)
 		kind = socketcall(s);
