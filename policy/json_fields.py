@@ -43,14 +43,17 @@ def from_object(kind: type[Record], values: dict[str, object], **given: object) 
     ``given`` are fields that no rule here can read. Raises FieldError for a missing field or a value of the wrong type.
     """
     arguments = given
-    for field in _fields(kind):
-        if field.name in values:
+    readers, required = _readers(typing.cast(Any, kind))
+    for name, value in values.items():
+        read = readers.get(name)
+        if read is not None:
             try:
-                arguments[field.name] = field.from_json(values[field.name])
+                arguments[name] = read(value)
             except FieldError as error:
-                raise FieldError(f'"{field.name}" {error}') from None
-        elif field.default is dataclasses.MISSING:
-            raise FieldError(f'"{field.name}" is missing')
+                raise FieldError(f'"{name}" {error}') from None
+    for name in required:
+        if name not in arguments:
+            raise FieldError(f'"{name}" is missing')
     return kind(**arguments)
 
 
@@ -62,6 +65,14 @@ def unknown_keys(kinds: tuple[type[Any], ...], values: dict[str, object]) -> int
 @functools.cache
 def _names(kinds: tuple[type[Any], ...]) -> frozenset[str]:
     return frozenset(field.name for kind in kinds for field in _fields(kind))
+
+
+@functools.cache
+def _readers(kind: type[object]) -> tuple[dict[str, Callable[[object], object]], tuple[str, ...]]:
+    # How each field is read, and those that must be there.
+    fields = _fields(kind)
+    required = tuple(field.name for field in fields if field.default is dataclasses.MISSING)
+    return {field.name: field.from_json for field in fields}, required
 
 
 _known: dict[type[object], tuple[_Field, ...]] = {}

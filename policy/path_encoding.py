@@ -9,6 +9,7 @@ Sources: ``src/basic/extract-word.c`` and ``config_parse_namespace_path_strv``, 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def _is_refused(number: int) -> bool:
     return 0xD800 <= number <= 0xDFFF or 0xFDD0 <= number <= 0xFDEF or number & 0xFFFE == 0xFFFE
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def inexpressible_because(path: str) -> str:
     """Return why no path list of a unit file can hold this path, or an empty string if one can."""
     if not path.startswith("/"):

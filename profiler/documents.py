@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policy.advice import Advice
 from policy.blame import Blame, changes_of
@@ -16,12 +17,14 @@ from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.wording import behaviour_in_words, fact_in_words
 from profiler.generation import Generated
-from profiler.minimisation import Minimised
-from profiler.record import Recorded
 from profiler.replay_document import denial_document, replay_fields
-from profiler.validate.relaxing import Relaxed
-from profiler.validate.transaction import Applied
-from profiler.validate.validation import Verdict
+
+if TYPE_CHECKING:  # what only some commands have; generate and replay start without the rooms that act
+    from profiler.minimisation import Minimised
+    from profiler.record import Recorded
+    from profiler.validate.relaxing import Relaxed
+    from profiler.validate.transaction import Applied
+    from profiler.validate.validation import Verdict
 
 SCHEMA_VERSION = 1
 """Of every document; raised when a reader of an older one would misunderstand it. New fields do not raise it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from policy.advice import Advice, advise
 from policy.decide import Decision, decide
@@ -25,7 +26,7 @@ class Generated:
     decision: Decision
     drop_in: DropIn
 
-    @property
+    @cached_property
     def advice(self) -> tuple[Advice, ...]:
         """What could make the service safer still, but is not for a recording to decide."""
         return advise(self.decision)

@@ -30,6 +30,10 @@ class Machine(ABC):
     def command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command line that runs ``arguments`` inside the machine, in all its namespaces."""
 
+    def command_here(self, arguments: Sequence[str]) -> list[str]:
+        """Return the same for a program that the user names: in the user's directory, if the machine has one there."""
+        return self.command(arguments)
+
     def path(self, inside: str) -> Path:
         """Return where an absolute path of the machine is seen from here. Symlinks below are *not* confined to it."""
         return self.root / inside.lstrip("/")

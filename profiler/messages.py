@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policy.blame import Blame
 from policy.minimal import Piece
@@ -12,12 +13,14 @@ from policy.replay import Replayed
 from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.wording import behaviour_in_words, denial_in_words, outcome_in_words, place_in_words
-from profiler.minimisation import Minimised, Order
-from profiler.record import Recorded
 from profiler.run import pasteable
 from profiler.terminal import printable
-from profiler.validate.relaxing import Relaxed
-from profiler.validate.validation import Verdict
+
+if TYPE_CHECKING:  # generate and replay start without the rooms that act
+    from profiler.minimisation import Minimised, Order
+    from profiler.record import Recorded
+    from profiler.validate.relaxing import Relaxed
+    from profiler.validate.validation import Verdict
 
 SHOWN = 20
 """How many denials are listed before the rest is only counted."""
@@ -31,12 +34,18 @@ def recording_summary(recorded: Recorded, destination: Path, *, next_command: bo
         lines.append(f"not exercised: {', '.join(profile.header.unobserved)}")
     if recorded.lived.interrupted:
         lines.append("ended by Ctrl-C: the recording is kept; what the service would have done later is not in it")
+    if recorded.status:
+        lines.append(f"note: the command {_how_it_ended(recorded.status)}; what it did until then is recorded")
     if recorded.lived.health.problem:
         lines.append(f"warning: at the end of the recording {recorded.lived.health.problem}")
     lines += losses_in_words(profile)
     if next_command:
         lines.append(f"next: {pasteable(['unit-tailor', 'generate', str(destination)])}")
     return lines
+
+
+def _how_it_ended(status: int) -> str:
+    return f"was ended by signal {-status}" if status < 0 else f"failed with exit status {status}"
 
 
 def losses_in_words(profile: Profile) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from policy.behaviour import Fact, PathPair, PathUse
 from policy.directives.base import Evidence
@@ -18,24 +18,42 @@ def price_of_writing(places: Iterable[str], evidence: Evidence) -> str:
     for fact in (*evidence.confined(PathUse), *evidence.confined(PathPair)):
         if fact.outcome in HAPPENED:
             (written if may_need_writing(fact) else existing).update(_names(fact))
-    touched = {place for path in written for place in _at_or_above(path, including=False)}
+    touched = _directories_above(written)
     wide = {place for place in places if place not in written or place in touched}
     if not wide:
         return ""
-    written, existing = (
-        {path for path in names if not wide.isdisjoint(_at_or_above(path))} for names in (written, existing)
-    )
+    written, existing = _inside(written, wide), _inside(existing, wide)
     known = f", {len(existing - written)} more are known that were only read" if existing - written else ""
     directories = "1 directory is" if len(wide) == 1 else f"{len(wide)} directories are"
     return f"{directories} writable as a whole; {len(written)} recorded names in there were written{known}"
 
 
-def _at_or_above(path: str, *, including: bool = True) -> Iterator[str]:
-    if including:
-        yield path
-    while path != "/":
-        path = parent_of(path)
-        yield path
+def _directories_above(paths: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for path in paths:
+        place = parent_of(path) if path != "/" else ""
+        while place and place not in found:
+            found.add(place)
+            place = parent_of(place) if place != "/" else ""
+    return found
+
+
+def _inside(paths: set[str], places: set[str]) -> set[str]:
+    # Each directory is settled once, of which there are far fewer than paths.
+    known = {"/": "/" in places}
+
+    def is_inside(path: str) -> bool:
+        unsettled = []
+        while path not in known:
+            unsettled.append(path)
+            if path in places:
+                known[path] = True
+            else:
+                path = parent_of(path)
+        known.update(dict.fromkeys(unsettled, known[path]))
+        return known[path]
+
+    return {path for path in paths if path in places or is_inside(parent_of(path))}
 
 
 def _names(fact: Fact) -> tuple[str, ...]:

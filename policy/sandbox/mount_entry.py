@@ -46,6 +46,8 @@ HIDING = frozenset(
 )
 """Modes that cover what the host has below the path."""
 
+_REFUSE_WRITES = frozenset({Mode.READ_ONLY, Mode.INACCESSIBLE, Mode.PRIVATE_DEVICES})
+
 ALIASES: Mapping[str, str] = {
     "/bin": "/usr/bin",
     "/sbin": "/usr/sbin",
@@ -83,7 +85,7 @@ class MountEntry:
     @property
     def refuses_writes(self) -> bool:
         """Whether systemd sets the read-only flag on this mount (``mount_entry_read_only``, and the private /dev)."""
-        return self.read_only or self.mode in {Mode.READ_ONLY, Mode.INACCESSIBLE, Mode.PRIVATE_DEVICES}
+        return self.read_only or self.mode in _REFUSE_WRITES
 
     @property
     def hides(self) -> bool:

@@ -99,13 +99,12 @@ class MountTable:
 
     def judge(self, fact: Fact) -> Denial | None:
         """Return how the mounts change the outcome of a fact, or ``None``."""
-        if not self.private:
+        if not self.separated_by:
             return None
-        if self.failure is not None:
-            note = (
-                f"the unit does not start (226/NAMESPACE): {self.failure.path} does not exist below the mounts above it"
-            )
-            return Denial(fact, self.failure.directive, self.failure.setting, "ENOENT", note)
+        failure = (self._settled or self._settle()).failure
+        if failure is not None:
+            note = f"the unit does not start (226/NAMESPACE): {failure.path} does not exist below the mounts above it"
+            return Denial(fact, failure.directive, failure.setting, "ENOENT", note)
         match fact.behaviour:
             case PathUse() as use:
                 return self._judge_use(fact, use)

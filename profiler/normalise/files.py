@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 
 from policy.behaviour import OK, Access, DeviceNodeMade, FileKind, PathPair, SpecialModeSet
-from profiler.normalise import arguments
+from profiler.normalise import arguments, nameless
 from profiler.normalise.owner import Owner, kind_of
 from profiler.normalise.path_argument import PathArgument
 from profiler.normalise.path_uses import demand, name_changed, use
@@ -167,8 +167,9 @@ def _link(sighting: Sighting) -> None:
     target = sighting.place(2 if at else None, 3 if at else 1, follow=False)
     if source is None or target is None:
         return
-    sighting.emit(PathPair("link", source.path, target.path))
-    use(sighting, source, Access.LOOKUP)
+    for linked in nameless.linked(sighting.ledger, source):
+        sighting.emit(PathPair("link", linked.path, target.path))
+        use(sighting, linked, Access.LOOKUP)
     owner = sighting.ledger.ownership.during(sighting.process, source.real, sighting.call.time)
     mode = owner.mode if owner is not None else stat.S_IFREG | 0o600
     _made(sighting, target, mode)

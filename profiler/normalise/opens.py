@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 
 from policy.behaviour import Access, CapabilityUsed, FileKind, Known, SpecialModeSet
-from profiler.normalise import arguments
+from profiler.normalise import arguments, nameless
 from profiler.normalise.path_uses import demand, use
 from profiler.normalise.paths import Resolved
 from profiler.normalise.permissions import READ, WRITE
@@ -116,9 +116,7 @@ def _temporary(sighting: Sighting, directory: int | None, path: int, mode: int) 
     place = sighting.place(directory, path)
     if place is None:
         return
-    name = place.path.rstrip("/") + "/#tmpfile"
-    nameless = Resolved(place.real.rstrip(b"/") + b"/#tmpfile", name, "", place.links, place.directories)
-    use(sighting, nameless, Access.CREATE, kind=FileKind.REGULAR)
+    use(sighting, nameless.made_in(sighting.ledger, place), Access.CREATE, kind=FileKind.REGULAR)
 
 
 def _special_mode(sighting: Sighting, mode: int) -> None:

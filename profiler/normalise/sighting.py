@@ -37,6 +37,7 @@ class Ledger:
     searched: set[object] = field(default_factory=set)
     ipc_objects: dict[tuple[str, int], tuple[str, bool]] = field(default_factory=dict)
     created_ipc: set[tuple[str, str]] = field(default_factory=set)
+    nameless: dict[bytes, Resolved] = field(default_factory=dict)  # directories in which O_TMPFILE made files
 
 
 class Sighting:

@@ -109,7 +109,7 @@ class PtraceRecorder:
         try:
             words = [sys.executable, "-I", str(_CHILD), str(configuration_read), str(writing)]
             self._process = run.start(
-                [*_DIES_WITH_US, *self._machine.command([*_DIES_WITH_US, *words])],
+                [*_DIES_WITH_US, *self._machine.command_here([*_DIES_WITH_US, *words])],
                 stdin=0 if self._command else None,
                 stdout=1 if self._command else subprocess.PIPE,
                 stderr=2 if self._command else subprocess.PIPE,

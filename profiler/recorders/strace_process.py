@@ -82,7 +82,7 @@ def start_command(machine: Machine, command: Sequence[str]) -> tuple[subprocess.
     with _fifo(machine) as (stream, inside):
         arguments = [*_DIES_WITH_US, *strace_command.arguments(inside), "--", *command]
         process = run.start(
-            [*_DIES_WITH_US, *machine.command(arguments)],
+            [*_DIES_WITH_US, *machine.command_here(arguments)],
             stdin=0,
             stdout=1,
             stderr=2,

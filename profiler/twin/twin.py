@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -75,7 +76,18 @@ class Twin(Machine):
 
         Raises ToolError if the twin is not running: its number may belong to another process by now.
         """
-        enter = ["nsenter", f"--target={self.leader}", "--all", "--", *arguments]
+        return self._entering(arguments)
+
+    def command_here(self, arguments: Sequence[str]) -> list[str]:
+        """Return the same, but in the caller's directory where the twin has one of that name, not in ``/``."""
+        with contextlib.suppress(OSError):
+            here = Path.cwd()
+            if self.path(str(here)).is_dir():
+                return self._entering(arguments, f"--wdns={here}")
+        return self._entering(arguments)
+
+    def _entering(self, arguments: Sequence[str], *options: str) -> list[str]:
+        enter = ["nsenter", f"--target={self.leader}", "--all", *options, "--", *arguments]
         groups = [Path(place, cgroups.PAYLOAD, cgroups.COMMANDS) for place in self.record.cgroups]
         return cgroups.joining(tuple(group for group in groups if group.is_dir()), enter)
 

@@ -15,6 +15,7 @@ import pytest
 
 from policy.behaviour import Access, CapabilityUsed, PathUse, Phase, SocketOpened, SystemCall
 from profiler import twin
+from profiler.engines.choice import Engine
 from profiler.record import record_command, record_unit
 from profiler.twin import Twin
 from profiler.unit.unit import Unit
@@ -157,6 +158,19 @@ def test_a_command_is_recorded_with_its_status(session_twin: Twin) -> None:
     assert any(
         isinstance(one, PathUse) and (one.path, one.access) == ("/etc/hostname", Access.READ) for one in behaviours
     )
+
+
+@pytest.mark.parametrize("engine", [Engine.EBPF, Engine.STRACE, Engine.PTRACE])
+def test_a_command_runs_where_the_user_is(
+    session_twin: Twin, engine: Engine, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+
+    recorded = record_command(session_twin, ["/bin/cat", "pyproject.toml"], engine=engine)
+
+    assert recorded.status == 0
+    read = {fact.behaviour.path for fact in recorded.profile.facts if isinstance(fact.behaviour, PathUse)}
+    assert str(repository / "pyproject.toml") in read
 
 
 def tracers(unit: Unit) -> set[int]:

@@ -250,7 +250,7 @@ class EbpfRecorder:
         python = os.path.realpath("/proc/self/exe") if isinstance(self._machine, Host) else "python3"
         words = [python, "-I", "-S", "-c", _LAUNCHER, str(_ENROL), str(self._nonce), str(int(coerced)), *self._command]
         self._process = run.start(
-            self._machine.command(words),
+            self._machine.command_here(words),
             stdin=0,
             stdout=1,
             stderr=2,

@@ -121,11 +121,11 @@ def test_file_without_a_name(record: Record, tmp_path: Path) -> None:
         str(tmp_path),
     )
     assert recording.status == 0 and recording.losses == {}
-    assert recording.uses(tmp_path / "#tmpfile") == {(Access.CREATE, "ok")}
+    assert recording.uses(tmp_path / "#tmpfile") == {(Access.CREATE, "ok"), (Access.LOOKUP, "ok")}
     assert recording.uses(tmp_path / "named") == {(Access.CREATE, "ok")}
     (pair,) = recording.behaviours(PathPair)
     assert isinstance(pair, PathPair)
-    assert Path(pair.source).parent == tmp_path and pair.target == f"{tmp_path}/named"
+    assert (pair.source, pair.target) == (f"{tmp_path}/#tmpfile", f"{tmp_path}/named")
 
 
 def test_write_facts_without_opening(record: Record, tmp_path: Path) -> None:
