@@ -18,3 +18,8 @@ def name_of(path: bytes) -> bytes:
 def printable(name: bytes) -> str:
     """Return a name as one line of text that holds nothing a terminal would obey."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fsdecode(name))
+
+
+def is_file(name: bytes) -> bool:
+    """Whether a descriptor's target is a file with a name: no pipe, memfd, SysV segment or shared anonymous memory."""
+    return name.startswith(b"/") and not name.startswith((b"/memfd:", b"/SYSV", b"/[", b"/dev/zero (deleted)"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from profiler.normalise import (  # noqa: F401
     files,
     identities,
+    ipc,
     kernel,
     memory,
     metadata,

@@ -13,8 +13,8 @@ from pathlib import Path
 from policy.behaviour import Access, Behaviour, Fact, FileKind, Known, PathUse, Phase, SystemCall
 from profiler.machine import Machine
 from profiler.normalise.attribution import Scope
+from profiler.normalise.byte_paths import is_file
 from profiler.normalise.owner import kind_of
-from profiler.normalise.sighting import is_file
 from profiler.recorders.ebpf.descriptors import numbers
 
 _ACCESS = (Access.READ, Access.WRITE, Access.READ_WRITE, Access.READ)

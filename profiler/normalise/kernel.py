@@ -1,11 +1,10 @@
-"""Calls that concern the kernel or the whole machine: clocks, scheduling, personality, IPC, keys, signals, devices."""
+"""Calls that concern the kernel or the whole machine: clocks, scheduling, personality, keys, signals, devices."""
 
 from __future__ import annotations
 
 from policy.behaviour import (
     Access,
     ClockUsed,
-    IpcUsed,
     KeyringUsed,
     PersonalityChanged,
     SchedulingSet,
@@ -32,10 +31,6 @@ _PERSONALITY_FLAGS = {
 }  # linux/personality.h
 _TRACING = frozenset({"PTRACE_TRACEME", "PTRACE_ATTACH", "PTRACE_SEIZE"})
 _SYSLOG_FREE = frozenset({"SYSLOG_ACTION_READ_ALL", "SYSLOG_ACTION_SIZE_BUFFER"})
-_SHARING = {"shmget": "shm", "semget": "sem", "msgget": "msg"}
-_USING = {"shmat": "shm", "shmctl": "shm", "semop": "sem", "semtimedop": "sem", "semctl": "sem"} | {
-    name: "msg" for name in ("msgsnd", "msgrcv", "msgctl")
-}
 
 
 @handles("settimeofday", "clock_settime", "clock_settime64", "stime")
@@ -91,49 +86,6 @@ def _kernel_log(sighting: Sighting) -> None:
     free = arguments.word(sighting.argument(0)) in _SYSLOG_FREE
     if not free or sighting.ledger.objects.setting("kernel/dmesg_restrict", 1):
         sighting.needs_one(("CAP_SYSLOG", "CAP_SYS_ADMIN"), f"syslog({arguments.word(sighting.argument(0))})")
-
-
-@handles(*_SHARING)
-def _ipc_get(sighting: Sighting) -> None:
-    kind, key = _SHARING[sighting.call.name], sighting.argument(0)
-    given = arguments.flags(sighting.argument(1 if kind == "msg" else 2))
-    if kind == "shm" and "SHM_HUGETLB" in given:
-        sighting.needs("CAP_IPC_LOCK", "shmget(SHM_HUGETLB)")
-    name = "private" if key == 0 or arguments.word(key) == "IPC_PRIVATE" else _key(arguments.number(key))
-    known = (kind, name)
-    if sighting.succeeded and (name == "private" or {"IPC_CREAT", "IPC_EXCL"} <= given):
-        sighting.ledger.created_ipc.add(known)
-    # IPC_CREAT alone opens what exists or makes it, and nobody can tell which: taken as shared.
-    shared = known not in sighting.ledger.created_ipc
-    sighting.emit(IpcUsed(kind, name, shared))
-    if sighting.succeeded and sighting.call.result is not None:
-        sighting.ledger.ipc_objects[kind, sighting.call.result] = (name, shared)
-
-
-def _key(number: int) -> str:
-    return f"0x{number & 0xFFFFFFFF:x}"
-
-
-@handles(*(name for name in _USING if name != "shmat"))
-def _ipc_use(sighting: Sighting) -> None:
-    ipc_used(sighting, _USING[sighting.call.name])
-
-
-def ipc_used(sighting: Sighting, kind: str) -> None:
-    """Record the use of a System V IPC object by its number, which whoever got it first may have passed on."""
-    name, shared = sighting.ledger.ipc_objects.get((kind, arguments.number(sighting.argument(0))), ("unknown", True))
-    sighting.emit(IpcUsed(kind, name, shared))
-
-
-@handles("mq_open")
-def _message_queue(sighting: Sighting) -> None:
-    name = sighting.argument(0)
-    if not isinstance(name, bytes):
-        return
-    known = ("mqueue", name.decode("utf-8", "surrogateescape"))
-    if sighting.succeeded and {"O_CREAT", "O_EXCL"} <= arguments.flags(sighting.argument(1)):
-        sighting.ledger.created_ipc.add(known)
-    sighting.emit(IpcUsed(known[0], known[1], known not in sighting.ledger.created_ipc))
 
 
 @handles("keyctl")

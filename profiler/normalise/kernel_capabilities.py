@@ -6,7 +6,7 @@ may be passed or something shown, some would only drop a mode bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from policy.capability_names import CAPABILITIES
 
@@ -29,6 +29,10 @@ _NOISE = frozenset(
 )
 
 _NOISY = ("inet_diag_", "__inet_diag_", "tcp_diag_", "udp_diag_")  # whether marks and the like are shown to ss(8)
+
+_NOISE_WITHOUT = dict.fromkeys(("__vsock_create", "vsock_create"), "vmci_transport_recv_stream_cb")
+"""Functions that only note the answer, for another function: whoever has CAP_NET_ADMIN makes a trusted vsock, and only
+VMware's transport asks whether one is (net/vmw_vsock/af_vsock.c, vmci_transport.c)."""
 
 _PRIVILEGED_READERS = frozenset({"net_ctl_permissions", "set_permissions", "pid_table_root_permissions"})
 """Below /proc/sys/net and /proc/sys/user, and for pid_max, whoever has the capability counts as root, which is asked
@@ -80,11 +84,22 @@ def asker(functions: Sequence[str]) -> str:
     return functions[checks[-1] + 1]
 
 
-def decides(capability: str, function: str, call: str, arguments: Sequence[int], user: int = 0) -> bool:
+def decides(
+    capability: str,
+    function: str,
+    call: str,
+    arguments: Sequence[int],
+    user: int = 0,
+    *,
+    present: Callable[[str], bool] = lambda _name: True,
+) -> bool:
     """Whether a granted check of this capability, asked by this function in this call, can have decided anything.
 
-    ``user`` is the effective user id. Whatever is not known is taken as needed.
+    ``user`` is the effective user id, ``present`` says whether the kernel has a function. Whatever is not known is
+    taken as needed.
     """
+    if function in _NOISE_WITHOUT and not present(_NOISE_WITHOUT[function]):
+        return False
     if function in _NOISE or function.startswith(_NOISY) or ("xattr" in function and function.endswith("list")):
         return False
     if function in _PRIVILEGED_READERS:
@@ -96,9 +111,10 @@ def decides(capability: str, function: str, call: str, arguments: Sequence[int],
     return True
 
 
-def cheapest(capability: str, function: str) -> str:
-    """Return the least capability with which this function would have been content too."""
-    return _CHEAPER.get((function, capability), capability)
+def cheapest(capability: str, function: str, held: Collection[str]) -> str:
+    """Return the least of the capabilities that the caller ``held`` with which this function is content too."""
+    cheaper = _CHEAPER.get((function, capability), capability)
+    return cheaper if cheaper in held else capability
 
 
 def in_words(call: str, function: str) -> str:

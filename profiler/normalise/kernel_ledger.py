@@ -21,6 +21,7 @@ class CompleteSighting(Sighting):
     """A call whose capability checks the kernel has shown: none is inferred from what the call was."""
 
     traced = False
+    infers = False
 
     def needs(self, capability: str, reason: str) -> None:
         """Infer nothing."""

@@ -275,10 +275,11 @@ class KernelNormaliser:
             self._ledger.notes.add(NO_SYMBOLS)
         name = kernel_capabilities.name_of(record.extra[0])
         function = kernel_capabilities.asker([symbols.name(address) for address in record.addresses])
-        if not kernel_capabilities.decides(name, function, record.call, record.arguments, record.user):
+        if not kernel_capabilities.decides(
+            name, function, record.call, record.arguments, record.user, present=symbols.present
+        ):
             return
-        cheaper = kernel_capabilities.cheapest(name, function)
-        name = cheaper if process.credentials.holds(cheaper) else name
+        name = kernel_capabilities.cheapest(name, function, capabilities_in(record.extra[2]))
         sighting = CompleteSighting(self._ledger, process, self._call(record, ()))
         sighting.emit(CapabilityUsed(name, kernel_capabilities.in_words(record.call, function)), OK, Known.OBSERVED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from policy.behaviour import Access, MemoryMapped
 from profiler.normalise import arguments
-from profiler.normalise.kernel import ipc_used
+from profiler.normalise.ipc import attached
 from profiler.normalise.path_uses import use
 from profiler.normalise.sighting import Sighting, handles
 
@@ -53,7 +53,7 @@ def _protect(sighting: Sighting) -> None:
 
 @handles("shmat")
 def _attach(sighting: Sighting) -> None:
-    ipc_used(sighting, "shm")
+    attached(sighting)
     if "SHM_EXEC" in arguments.flags(sighting.argument(2)):
         sighting.emit(MemoryMapped("shmat-execute"))
 

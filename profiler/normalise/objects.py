@@ -18,6 +18,7 @@ from profiler.machine import Machine
 from profiler.normalise.baseline import Baseline
 from profiler.normalise.birth import birth_time
 from profiler.normalise.credentials import Credentials, Ids, capabilities_in
+from profiler.normalise.ipc_objects import IpcOwner, look_up
 from profiler.normalise.owner import kind_of
 
 _Answer = TypeVar("_Answer")
@@ -85,6 +86,9 @@ class ObjectView(Protocol):
 
     def setting(self, name: str, otherwise: int) -> int:
         """Return a number below /proc/sys."""
+
+    def ipc_owner(self, kind: str, number: int, viewers: Sequence[int]) -> IpcOwner | None:
+        """Return whose the ``shm``, ``msg`` or ``sem`` object with this number is, ``None`` if there is none."""
 
     def baseline(self) -> Baseline:
         """Return what stands on the machine now, before a recording; takes up to some seconds."""
@@ -158,6 +162,10 @@ class MachineObjects:
                 return int(file.read(64))
         except (OSError, ValueError):
             return otherwise
+
+    def ipc_owner(self, kind: str, number: int, viewers: Sequence[int]) -> IpcOwner | None:
+        """Return whose an IPC object is, see ``ObjectView``; the machine's own if no viewer lives any more."""
+        return look_up(self._root, kind, number, (*viewers, 1))
 
     def baseline(self) -> Baseline:
         """Return what stands on the machine now, see ``ObjectView``."""

@@ -6,10 +6,11 @@ import stat
 
 from policy.behaviour import Access, CapabilityUsed, FileKind, Known, SpecialModeSet
 from profiler.normalise import arguments, nameless
+from profiler.normalise.byte_paths import is_file
 from profiler.normalise.path_uses import demand, use
 from profiler.normalise.paths import Resolved
 from profiler.normalise.permissions import READ, WRITE
-from profiler.normalise.sighting import Sighting, handles, is_file
+from profiler.normalise.sighting import Sighting, handles
 from profiler.recorders.base import Value
 
 _SET_ID = stat.S_ISUID | stat.S_ISGID

@@ -10,7 +10,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from profiler.normalise.byte_paths import directory_of
+from profiler.normalise.byte_paths import directory_of, is_file
 from profiler.normalise.objects import ObjectView
 from profiler.normalise.processes import Process, ProcessTable
 from profiler.recorders.base import Descriptor
@@ -204,7 +204,7 @@ def _magic(process: Process, name: bytes) -> bytes | None:
         return process.executable or None
     if name.startswith(b"/fd/") and name[4:].isdigit():
         target = process.descriptors.get(int(name[4:]))
-        return target if target is not None and target.startswith(b"/") else None
+        return target if target is not None and is_file(target) else None  # a memfd has no other name than this
     return None
 
 

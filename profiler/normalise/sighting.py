@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from policy.behaviour import OK, UNKNOWN, Behaviour, CapabilityUsed, Fact, Known, Phase
+from profiler.normalise.byte_paths import is_file
 from profiler.normalise.discovery import Discovery
+from profiler.normalise.ipc_objects import IpcOwner
 from profiler.normalise.objects import ObjectView
 from profiler.normalise.ownership import Ownership
 from profiler.normalise.paths import PathResolver, Resolved, UnknownDirectory
@@ -38,15 +40,18 @@ class Ledger:
     ipc_objects: dict[tuple[str, int], tuple[str, bool]] = field(default_factory=dict)
     created_ipc: set[tuple[str, str]] = field(default_factory=set)
     nameless: dict[bytes, Resolved] = field(default_factory=dict)  # directories in which O_TMPFILE made files
+    ipc_owners: dict[tuple[str, int], IpcOwner | None] = field(default_factory=dict)
 
 
 class Sighting:
     """A call that a process of the service made.
 
     ``traced`` says that the recorder is the process's tracer, so that the service itself cannot trace (ptrace(2)).
+    ``infers`` says that capabilities are worked out from the calls; else nothing need be looked up for that.
     """
 
     traced = True
+    infers = True
 
     def __init__(self, ledger: Ledger, process: Process, call: RawCall) -> None:
         self.ledger = ledger
@@ -191,8 +196,3 @@ def outcome_of(call: RawCall) -> str:
     if call.result is None and call.name not in _NEVER_RETURNING:
         return UNKNOWN
     return OK
-
-
-def is_file(name: bytes) -> bool:
-    """Whether a descriptor's target is a file with a name: no pipe, memfd, SysV segment or shared anonymous memory."""
-    return name.startswith(b"/") and not name.startswith((b"/memfd:", b"/SYSV", b"/[", b"/dev/zero (deleted)"))

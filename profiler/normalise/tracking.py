@@ -172,6 +172,15 @@ def _new_name(sighting: Sighting) -> bytes | None:
     return name
 
 
+@tracks("memfd_create", "memfd_secret", "epoll_create", "epoll_create1", "eventfd", "eventfd2")
+@tracks("inotify_init", "inotify_init1", "pidfd_open", "io_uring_setup")
+def _nameless(sighting: Sighting) -> None:
+    # Whatever file had this number before is closed. (Where the tracer names the new one, that is noted already.)
+    call = sighting.call
+    if call.result is not None and (call.result_target is None or call.result_target.target is None):
+        sighting.process.descriptors.pop(call.result, None)
+
+
 @tracks("dup", "dup2", "dup3")
 def _duplicated(sighting: Sighting) -> None:
     call, name = sighting.call, sighting.descriptor_name(sighting.argument(0))

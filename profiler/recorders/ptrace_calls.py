@@ -84,6 +84,10 @@ _TEXT = {
     "dup": "fd >fd",
     "dup2": "fd n >fd",
     "dup3": "fd n n >fd",
+    "memfd_create": "path n >fd",
+    **dict.fromkeys(("memfd_secret", "epoll_create", "epoll_create1", "eventfd", "inotify_init1"), "n >fd"),
+    **dict.fromkeys(("eventfd2", "pidfd_open", "io_uring_setup"), "n n >fd"),
+    "inotify_init": ">fd",
     # mounts and namespaces
     "mount": "path path path |mount n",
     "umount2": "path n",
@@ -105,7 +109,9 @@ _TEXT = {
     "semget": "n i |ipc",
     "msgget": "n |ipc",
     "shmat": "i n |shared_memory",
-    **dict.fromkeys(("shmctl", "semctl", "semop", "semtimedop", "msgsnd", "msgrcv", "msgctl"), "i n"),
+    **dict.fromkeys(("semop", "semtimedop", "msgsnd", "msgrcv"), "i n"),
+    **dict.fromkeys(("shmctl", "msgctl"), "i i"),
+    "semctl": "i n i",
     "mq_open": "path |open n n >fd",
     "mq_unlink": "path",
     # sockets

@@ -66,8 +66,9 @@ class Service:
         machine.run(["sh", "-euc", self.prepare])
 
     def remove(self, machine: Machine) -> None:
-        """Stop the service and take its unit away."""
+        """Stop the service and take its unit away, with the directories that systemd made for it."""
         machine.run(["systemctl", "stop", self.unit_name], check=False)
+        machine.run(["systemctl", "clean", "--what=all", self.unit_name], check=False)
         machine.path(f"/run/systemd/system/{self.unit_name}").unlink(missing_ok=True)
 
 

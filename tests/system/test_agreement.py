@@ -32,6 +32,9 @@ FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "services"
 PROGRAMS = sorted(path.stem for path in FIXTURES.glob("*.py"))
 QUICK = {"chown-foreign", "decoy-chown-own", "low-port"}
 """The small services that every run of the tests compares."""
+TRACING = {"decoy-trace-own-child"}
+"""Services that trace a process of their own: only a recorder that is no tracer itself can record them (ptrace(2))."""
+TRACERS = {Engine.STRACE, Engine.PTRACE}
 OTHERS = [engine for engine in REGISTRY if engine is not Engine.STRACE]
 REFERENCE = Engine.STRACE
 """The recorder that the others are compared with: it works everywhere."""
@@ -130,7 +133,7 @@ def cases() -> Iterator[object]:
     """Yield every program, service and daemon under every other recorder; what takes long is marked."""
     for engine in OTHERS:
         for kind, names in {"program": PROGRAMS, "service": SMALL, "daemon": REAL}.items():
-            for name in names:
+            for name in sorted(set(names) - TRACING):
                 quick = engine is not Engine.PTRACE and (kind == "program" or name in QUICK)
                 yield pytest.param(kind, name, engine, marks=() if quick else pytest.mark.long)
 
@@ -166,6 +169,7 @@ def test_recorders_agree(kind: str, name: str, engine: Engine, recorded: Callabl
         pytest.param(name, engine, marks=() if name in QUICK and engine is REFERENCE else pytest.mark.long)
         for engine in REGISTRY
         for name in SMALL
+        if name not in TRACING or engine not in TRACERS
     ],
 )
 def test_capabilities_are_those_that_are_needed(
@@ -178,6 +182,20 @@ def test_capabilities_are_those_that_are_needed(
         if isinstance(fact.behaviour, CapabilityUsed) and fact.outcome == OK
     }
     assert used == SMALL[name].needs.capabilities
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", sorted(TRACERS))
+@pytest.mark.parametrize("name", sorted(TRACING))
+def test_a_tracer_says_that_a_service_could_not_trace(name: str, engine: Engine, twin_with: TwinWith) -> None:
+    """# hard case 21."""
+    require_engine(engine)
+    service, machine = SMALL[name], twin_with()
+    try:
+        done = record_unit(service.stage(machine), engine=engine)
+    finally:
+        service.remove(machine)
+    assert any("record it with another engine" in loss.kind for loss in done.profile.header.losses)
 
 
 @pytest.mark.parametrize("engine", [Engine.STRACE, Engine.PTRACE])

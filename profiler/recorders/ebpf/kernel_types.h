@@ -46,7 +46,7 @@ struct cred {
 	kgid_t sgid;
 	kuid_t euid;
 	kgid_t egid;
-	kernel_cap_t cap_inheritable, cap_permitted;
+	kernel_cap_t cap_inheritable, cap_permitted, cap_effective;
 	struct user_namespace *user_ns;
 };
 

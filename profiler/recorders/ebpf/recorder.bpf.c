@@ -41,6 +41,7 @@
 #define CAP_SETUID 7
 #define CAP_SETPCAP 8
 #define CAP_SYS_ADMIN 21
+#define CAP_SYS_NICE 23
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define S_IFDIR 0040000
@@ -115,7 +116,7 @@ struct address_key {
 
 struct capability_key {
 	struct context context;
-	u32 capability, none;
+	u32 capability, nice; /* which one; whether CAP_SYS_NICE was held, with which some checks are content as well */
 	u64 frames[FRAMES_KEPT];
 };
 
@@ -1478,6 +1479,7 @@ static __always_inline int check_capability(void *ctx, const struct cred *cred, 
 	struct pt_regs *regs;
 	s32 number;
 	u32 architecture;
+	u64 effective = 0;
 	long size;
 
 	t = bpf_map_lookup_elem(MAP(tracked), &thread);
@@ -1523,6 +1525,8 @@ static __always_inline int check_capability(void *ctx, const struct cred *cred, 
 	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
 	set_context(&s->capability.context, t, cred->euid.val, architecture * 1024 + number, 0);
 	s->capability.capability = capability;
+	bpf_core_read(&effective, sizeof(u64), &cred->cap_effective);
+	s->capability.nice = effective >> CAP_SYS_NICE & 1;
 	/* The first frames are this program and what called it; they are told apart by name in user space. */
 #pragma unroll
 	for (int i = 0; i < FRAMES_KEPT; i++)
@@ -1533,6 +1537,7 @@ static __always_inline int check_capability(void *ctx, const struct cred *cred, 
 	load_arguments(s->event.args, regs, architecture);
 	s->event.extra[0] = capability;
 	s->event.extra[1] = size;
+	s->event.extra[2] = effective;
 	__builtin_memcpy(s->data, s->stack, sizeof(s->stack));
 	s->event.lengths[0] = sizeof(s->stack);
 	s->event.used = sizeof(s->stack);

@@ -24,6 +24,10 @@ class Symbols:
         self._starts = [start for start, _ in pairs]
         self._names = [name for _, name in pairs]
 
+    def present(self, name: str) -> bool:
+        """Whether the kernel, with the modules that are loaded, has a function of this name."""
+        return name in self._names
+
     def name(self, address: int) -> str:
         """Return the function's name without the compiler's suffixes, empty if nobody knows."""
         if not self.visible:

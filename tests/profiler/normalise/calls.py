@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from profiler.normalise.baseline import Baseline
+from profiler.normalise.ipc_objects import IpcOwner
 from profiler.normalise.objects import ObjectStatus, ProcessStatus
 from profiler.recorders.base import Descriptor, RawCall, Symbol, Value
 
@@ -21,6 +22,7 @@ class BareMachine:
     processes: dict[int, ProcessStatus] = field(default_factory=dict)
     groups: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
+    ipc: dict[tuple[str, int], IpcOwner] = field(default_factory=dict)
 
     def status(self, path: bytes, viewers: Sequence[int]) -> ObjectStatus | None:
         return self.objects.get(path)
@@ -51,6 +53,9 @@ class BareMachine:
 
     def baseline(self) -> Baseline:
         return Baseline()
+
+    def ipc_owner(self, kind: str, number: int, viewers: Sequence[int]) -> IpcOwner | None:
+        return self.ipc.get((kind, number))
 
     def setting(self, name: str, otherwise: int) -> int:
         return otherwise

@@ -103,6 +103,7 @@ CASES = (
     needing("chroot", "os.chroot(d)", "SYS_CHROOT"),
     needing("signal to another user", "os.kill(child(lambda: os.setuid(65534)), 9)", "KILL", "SETUID"),
     needing("less nice", "os.setpriority(os.PRIO_PROCESS, 0, -1)", "SYS_NICE"),
+    needing("realtime input and output", "check(libc.syscall(251, 1, 0, 1 << 13))", "SYS_NICE", alternatives=True),
     needing("realtime", "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))", "SYS_NICE"),
     needing("device node", 'os.mknod(d + "/null", stat.S_IFCHR | 0o600, os.makedev(1, 3))', "MKNOD"),
     needing("namespace", "check(libc.unshare(0x04000000))", "SYS_ADMIN"),

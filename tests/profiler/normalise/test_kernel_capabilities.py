@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from policy.behaviour import CapabilityUsed, Known
-from profiler.normalise.kernel_capabilities import asker, decides
+from profiler.normalise.kernel_capabilities import asker, cheapest, decides
 from profiler.normalise.kernel_records import NO_CHECKS
 from profiler.recorders.ebpf.loading import CAPABILITY_FUNCTION, CAPABILITY_TRACEPOINT
 from tests.profiler.normalise.kernel_recordings import record_in_kernel
@@ -67,6 +67,19 @@ def test_only_what_decides_something_counts(
     capability: str, function: str, call: str, mode: int, expected: bool
 ) -> None:
     assert decides(capability, function, call, (0, mode, mode, mode, 0, 0)) is expected
+
+
+def test_a_socket_is_trusted_for_vmware_only() -> None:
+    question = ("CAP_NET_ADMIN", "__vsock_create", "socket", (40, 1, 0))
+
+    assert not decides(*question, present=lambda _name: False)
+    assert decides(*question, present=lambda name: name.startswith("vmci_transport_"))
+
+
+def test_of_two_capabilities_the_lesser_counts_if_it_was_held() -> None:
+    assert cheapest("CAP_SYS_ADMIN", "ioprio_check_cap", {"CAP_SYS_ADMIN", "CAP_SYS_NICE"}) == "CAP_SYS_NICE"
+    assert cheapest("CAP_SYS_ADMIN", "ioprio_check_cap", {"CAP_SYS_ADMIN"}) == "CAP_SYS_ADMIN"
+    assert cheapest("CAP_SYS_ADMIN", "do_mount", {"CAP_SYS_ADMIN", "CAP_SYS_NICE"}) == "CAP_SYS_ADMIN"
 
 
 def test_where_checks_are_not_shown_all_that_was_held_counts() -> None:

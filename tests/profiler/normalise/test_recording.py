@@ -314,3 +314,15 @@ def test_the_pipe_over_the_log_of_the_kernel_is_taken_for_the_log() -> None:
     )
     needed = {fact.behaviour.capability for fact in target.facts() if isinstance(fact.behaviour, CapabilityUsed)}
     assert needed == {"CAP_SYSLOG"}
+
+
+@pytest.mark.parametrize("told", [None, b"/memfd:program"])
+def test_a_memory_file_is_known_by_its_descriptor_only(told: bytes | None) -> None:
+    """Its number was another file's before, and its own name leads nowhere."""
+    trace, target = Trace(), Normaliser(Scope(), BareMachine(), started=1.0)
+    made = trace.call(7, "memfd_create", b"program", 0, result=3)
+    named = made._replace(result_target=Descriptor(3, told, deleted=True) if told else None)
+    feed(target, trace.opened(7, b"/usr/lib/old.so"), named, trace.executed(7, b"/proc/7/fd/3"))
+
+    uses = [fact.behaviour for fact in target.facts() if isinstance(fact.behaviour, PathUse)]
+    assert {use.path for use in uses if use.access is Access.EXECUTE} == {"/proc/self/fd/3"}
