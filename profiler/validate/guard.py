@@ -22,6 +22,7 @@ from pathlib import Path
 
 from profiler.errors import ToolError
 from profiler.machine import Machine
+from profiler.unit.systemctl import STOP_LIMIT, STOP_TIME
 from profiler.unit.unit import OUR_DROP_IN, Unit
 from profiler.validate.placing import put, read, staged_path, take_away
 
@@ -32,25 +33,37 @@ LOCK_WAIT = 20.0
 """Seconds to wait for the guard of a predecessor that died to finish putting the unit back."""
 
 RECOVERY_TIMEOUT = 300.0
-"""Seconds that putting a unit back may take: its stop and its start."""
+"""Seconds that putting a unit back may take: its stop, which is killed where it hangs, and its start."""
 
 DESCRIPTION = "unit-tailor puts a service back"
 
 # $1 lock or nothing, $2 note, $3 unit, $4 what to do with the unit afterwards, $5 timer to stop or nothing, then the
-# files to remove
-PUT_BACK = """
+# files to remove. A stop without a limit of its own that hangs ends with SIGKILL, as in ``Systemctl.change``: after
+# that, a second job waits for what the first one goes on to do.
+PUT_BACK = f"""
 lock=$1 note=$2 unit=$3 afterwards=$4 timer=$5
 shift 5
-[ -z "$lock" ] || { exec 9>>"$lock" && flock 9; } || exit 1
-[ -e "$note" ] || { rm -f -- "$note.staged"; exit 0; }
+[ -z "$lock" ] || {{ exec 9>>"$lock" && flock 9; }} || exit 1
+[ -e "$note" ] || {{ rm -f -- "$note.staged"; exit 0; }}
 for file do
     rm -f -- "$file"
-    rmdir -- "${file%/*}" 2>/dev/null
+    rmdir -- "${{file%/*}}" 2>/dev/null
 done
 [ -z "$timer" ] || systemctl stop -- "$timer"
-systemctl daemon-reload || { sleep 1; systemctl daemon-reload; }
+systemctl daemon-reload || {{ sleep 1; systemctl daemon-reload; }}
 systemctl reset-failed -- "$unit"
-systemctl "$afterwards" -- "$unit"
+if [ "$(systemctl show --property={STOP_TIME} --value -- "$unit")" = infinity ]; then
+    timeout {STOP_LIMIT:.0f} systemctl "$afterwards" -- "$unit"
+    if [ $? -eq 124 ]; then
+        case $(systemctl show --property=ActiveState --value -- "$unit") in
+            deactivating|reloading) systemctl kill --signal=KILL -- "$unit" ;;
+        esac
+        [ "$afterwards" = stop ] || afterwards=start
+        systemctl "$afterwards" -- "$unit"
+    fi
+else
+    systemctl "$afterwards" -- "$unit"
+fi
 rm -f -- "$note"
 [ -z "$lock" ] || rm -f -- "$lock"
 """

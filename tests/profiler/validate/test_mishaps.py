@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,10 +18,12 @@ from policy.drop_in import stamped
 from profiler import twin
 from profiler.errors import ToolError
 from profiler.twin import Twin
+from profiler.unit.systemctl import STOP_LIMIT
 from profiler.unit.unit import Unit
+from profiler.validate import guard
 from profiler.validate.guard import locked, note_path
 from profiler.validate.installed import installed, permanent_path
-from profiler.validate.placing import staged_path
+from profiler.validate.placing import put, staged_path
 from profiler.validate.transaction import apply, revert
 from tests.profiler.validate.dies import ASSIGNMENTS
 from tests.profiler.validate.services import DROP_IN, TYPES, left_behind, make, no_new_privileges, remove, transients
@@ -59,6 +62,26 @@ def test_a_stop_that_hangs_is_waited_for(session_twin: Twin) -> None:
 
         assert_untouched(unit)
     finally:
+        remove(unit)
+
+
+def test_a_guard_ends_a_stop_that_has_no_end(session_twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PUT_BACK", guard.PUT_BACK.replace(f"timeout {STOP_LIMIT:.0f} ", "timeout 1 "))
+    deaf = "TimeoutStopSec=infinity\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n"
+    unit = make(session_twin, "tailor-endless.service", deaf)
+    try:
+        time.sleep(0.5)  # the trap is set
+        before = unit.properties()["InvocationID"]
+        words = {"duty": "put back", "words": [unit.name, "restart", ""]}
+        put(session_twin, note_path(unit.name), json.dumps(words).encode(), 0o600)
+
+        with locked(unit):
+            pass
+
+        assert unit.is_active()
+        assert unit.properties()["InvocationID"] != before
+    finally:
+        session_twin.run(["systemctl", "kill", "--signal=KILL", unit.name], check=False)
         remove(unit)
 
 
