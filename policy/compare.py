@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from policy.behaviour import (
     OK,
     UNKNOWN,
+    Access,
     Behaviour,
     CapabilityUsed,
     Fact,
     NamespaceUsed,
+    PathPair,
     PathUse,
     SocketAddress,
     SystemCall,
@@ -20,6 +22,7 @@ from policy.equivalence import ENOSYS_NEWCOMERS
 from policy.fact_order import ordered
 from policy.host_facts import HostFacts
 from policy.sandbox.denial import KILLED, SILENT, Denial
+from policy.sandbox.mount_entry import parent_of
 from policy.sandbox.sandbox import Sandbox
 from policy.service_profile import Profile
 from policy.settings import Assignment, build_sandbox, parse_settings
@@ -38,13 +41,19 @@ _OF_OBJECTS = frozenset({"EROFS", "EXDEV", "EBUSY", "ENXIO"})
 
 
 def denied_under(
-    drop_in: Sequence[Assignment], under: Profile, host: HostFacts, before: Profile | None = None
+    drop_in: Sequence[Assignment],
+    under: Profile,
+    host: HostFacts,
+    before: Profile | None = None,
+    *,
+    is_absent: Callable[[str], bool] = lambda _path: False,
 ) -> tuple[Denial, ...]:
     """Return what failed in the recording ``under`` a drop-in and is the drop-in's doing.
 
     A failure counts if the model says that the drop-in refuses just this with just this errno, or, where a recording
     from ``before`` is at hand, if the same thing succeeded there. A failure that was there before does not count. What
-    succeeds counts if the model says that it now does something else, such as reading an empty file.
+    succeeds counts if the model says that it now does something else, such as reading an empty file. ``is_absent`` says
+    whether there is nothing at a path outside of the sandbox: what is not found there was not hidden.
     """
     unit = under.header.unit
     own = build_sandbox(parse_settings(unit.assignments, host), host, unit)
@@ -57,7 +66,12 @@ def denied_under(
             denial = _silently(fact, own, merged) if before is None or OK in outcomes else None
         elif fact.outcome == UNKNOWN:
             denial = _killed(fact, own, merged)
-        elif fact.outcome in outcomes or has_fallback(fact) or _failed_already(fact, outcomes):
+        elif (
+            fact.outcome in outcomes
+            or has_fallback(fact)
+            or _failed_already(fact, outcomes)
+            or (OK not in outcomes and _is_nowhere(fact, is_absent))
+        ):
             denial = None
         else:
             denial = _blamed(fact, own, merged)
@@ -90,6 +104,20 @@ def _silently(fact: Fact, own: Sandbox, merged: Sandbox) -> Denial | None:
 def _failed_already(fact: Fact, outcomes: frozenset[str]) -> bool:
     """Whether this was refused before as well, with another errno: nothing is lost (``Denial.still_refused``)."""
     return fact.outcome in REFUSALS and bool(outcomes & REFUSALS) and not outcomes & {OK, UNKNOWN}
+
+
+def _is_nowhere(fact: Fact, is_absent: Callable[[str], bool]) -> bool:
+    """Whether ENOENT is the answer outside of the sandbox as well: a new name needs its directory, any other itself."""
+    if fact.outcome != "ENOENT":
+        return False
+    match fact.behaviour:
+        case PathUse(path=path, access=Access.CREATE | Access.BIND):
+            return is_absent(parent_of(path))
+        case PathUse(path=path):
+            return is_absent(path)
+        case PathPair(source=source, target=target):
+            return is_absent(source) or is_absent(parent_of(target))
+    return False
 
 
 def _looks_refused(fact: Fact) -> bool:

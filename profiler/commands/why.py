@@ -63,7 +63,7 @@ def command(unit: str, workload: Workload | None, **options: Any) -> int:
     problem = recorded.error.message if recorded.error else recorded.lived.health.problem
     if recorded.lived.workload_error is not None:
         problem = recorded.lived.workload_error.message
-    verdict = Verdict.on(parsed.assignments, recorded.profile, host, before, problem)
+    verdict = Verdict.on(parsed.assignments, recorded.profile, host, before, problem, machine=machine)
     blamed = blame_for(parsed, verdict, suggestions(parsed, verdict, host, before), host)
     answer = document(
         unit=study.name,

@@ -13,11 +13,13 @@ from policy.sandbox.denial import Denial
 from policy.service_profile import Profile
 from policy.settings import Assignment
 from profiler.engines.choice import Engine
+from profiler.machine import Machine
 from profiler.record import Follow, nobody, record_unit
 from profiler.unit.exposure import exposure
 from profiler.unit.health import Wellness, wait_until_settled
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
+from profiler.validate.absence import absent_on
 from profiler.validate.trial import on_trial
 
 
@@ -48,9 +50,15 @@ class Verdict:
         host: HostFacts,
         before: Profile | None = None,
         problem: str = "",
+        *,
+        machine: Machine,
     ) -> Verdict:
-        """Return what a recording ``under`` a drop-in shows, beside one from ``before`` if there is one."""
-        denials = denied_under(assignments, under, host, before)
+        """Return what a recording ``under`` a drop-in shows, beside one from ``before`` if there is one.
+
+        ``machine`` is where it was made: what is not there either is nothing that the drop-in hides.
+        """
+        is_absent = absent_on(machine, under.header.unit)
+        denials = denied_under(assignments, under, host, before, is_absent=is_absent)
         if before is None:
             return cls(problem, denials, under=under)
         expected = replay(before, assignments, host).blocked
@@ -88,7 +96,7 @@ def validate(
     with on_trial(unit, text, announce) as trial:
         level_after = exposure(unit.machine, unit.name)
         problem, under = _live(unit, workload, engine, wellness, announce=announce, follow=follow)
-        seen = Verdict.on(assignments, under, host, before, problem)
+        seen = Verdict.on(assignments, under, host, before, problem, machine=unit.machine)
         verdict = replace(
             seen,
             warnings=trial.warnings,

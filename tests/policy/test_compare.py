@@ -42,3 +42,16 @@ def test_waiting_that_times_out_is_no_refusal() -> None:
     assert denied([call("connect")], [call("connect", "ETIMEDOUT")]) == {"ETIMEDOUT"}
     met = SocketAddress("connect", "AF_INET", "SOCK_STREAM", "192.0.2.1", 80)
     assert denied([Fact(met)], [Fact(met, "ETIMEDOUT")]) == {"ETIMEDOUT"}
+
+
+def test_what_is_nowhere_is_not_hidden() -> None:
+    hidden = [("ProtectHome", "tmpfs")]
+    after = profile([Fact(PathUse(f"/root/{name}", Access.LOOKUP), "ENOENT") for name in ("there", "nowhere")])
+
+    def found(before: list[Fact] | None = None) -> list[str]:
+        recorded = profile(before) if before else None
+        denials = denied_under(hidden, after, HOST, recorded, is_absent=lambda path: path == "/root/nowhere")
+        return [denial.fact.behaviour.path for denial in denials if isinstance(denial.fact.behaviour, PathUse)]
+
+    assert found() == ["/root/there"]
+    assert found([Fact(PathUse("/root/nowhere", Access.LOOKUP), OK)]) == ["/root/nowhere", "/root/there"]
