@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from policy.behaviour import Phase
+from policy.host_facts import HostFacts
 from policy.recording import Ending, Header, Loss, Recording
 from policy.recording import Workload as WorkloadResult
 from policy.service_profile import Profile
@@ -26,7 +27,7 @@ from profiler.status_line import Live
 from profiler.unit.control_group import control_group
 from profiler.unit.health import Wellness
 from profiler.unit.life import Life, Lived, PhaseClock
-from profiler.unit.unit import Unit
+from profiler.unit.unit import RUNNING, Unit
 from profiler.unit.workload import Workload
 from profiler.version import VERSION
 
@@ -42,6 +43,10 @@ def nobody(_live: Callable[[], Live]) -> None:
     """Follow nothing."""
 
 
+def nothing(_text: str) -> None:
+    """Announce nothing."""
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What came of a recording: the profile, and how the service or the command fared during it."""
@@ -54,6 +59,27 @@ class Recorded:
     notes: Losses = field(default_factory=Losses)  # where the recorder could not tell and chose the looser answer
 
 
+class Preparation:
+    """A recording of a unit that has not begun: what takes a while before it can is under way.
+
+    As a context manager, so that it is given up if it never begins. Raises ToolError when no recorder can work.
+    """
+
+    def __init__(self, unit: Unit, engine: Engine = Engine.AUTO, announce: Callable[[str], None] = nothing) -> None:
+        self.properties = unit.properties()
+        self.settings = unit.settings(self.properties)
+        self.clock = PhaseClock()
+        self.watch = choose(engine, _assignment(unit, self.settings, self.clock, self.properties), announce)
+
+    def __enter__(self) -> Preparation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.watch.give_up()
+
+
 def record_unit(
     unit: Unit,
     *,
@@ -64,22 +90,26 @@ def record_unit(
     follow: Follow = nobody,
     wellness: Wellness | None = None,
     leaves_stopped: bool = False,
+    host: HostFacts | None = None,
+    prepared: Preparation | None = None,
 ) -> Recorded:
     """Record a whole life of a unit; it is left running, or stopped, as it was found, or always ``leaves_stopped``.
 
+    ``host`` is what ``read_host_facts`` says of the machine, if that was asked for already; ``prepared`` is for callers
+    that have something to do between the preparation and the beginning, and decides on the ``engine``.
     Every process of the unit is seen from its birth and nothing about the unit changes. A service that does not come
     up, a failing workload and Ctrl-C cut the recording short but keep it: the result says so; a second Ctrl-C gives it
     up. Raises ToolError when no recorder can work.
     """
-    settings = unit.settings()
-    clock = PhaseClock()
-    watch = choose(engine, _assignment(unit, settings, clock), announce)
-    with _Timed(watch, clock) as timed:
+    prepared = prepared or Preparation(unit, engine, announce)
+    settings, clock, watch = prepared.settings, prepared.clock, prepared.watch
+    with prepared, _Timed(watch, clock) as timed:
         follow(Pulse(watch, clock, serving_for).live)
         life = Life(unit, workload, serving_for, announce, wellness or Wellness(), leaves_stopped)
         lived, error = _drive(life, clock)
     never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(watch)))
-    recording = _recording(unit.machine, timed, clock.seen, lived, _workload_result(workload is not None, lived))
+    result = _workload_result(workload is not None, lived)
+    recording = _recording(host or read_host_facts(unit.machine), timed, clock.seen, lived, result)
     return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived, error=error)
 
 
@@ -96,13 +126,14 @@ def record_running(
 
     Its start-up, reload and stop are not observed, and the profile says so. Raises ToolError if it does not run.
     """
-    settings = unit.settings()
-    if not unit.is_active():
+    properties = unit.properties()
+    settings = unit.settings(properties)
+    if properties["ActiveState"] not in RUNNING:
         raise ToolError(f"{unit.name} is not running: there is nothing to attach to", hint="leave out --attach")
     clock = PhaseClock()
     clock.begin(Phase.SERVING)
-    watch = choose(engine, replace(_assignment(unit, settings, clock), running=True), announce)
-    before = unit.properties()["MainPID"]
+    watch = choose(engine, replace(_assignment(unit, settings, clock, properties), running=True), announce)
+    before = properties["MainPID"]
     with _Timed(watch, clock) as timed:
         follow(Pulse(watch, clock, serving_for).live)
         lived = Life(unit, workload, serving_for, announce).attend(clock)
@@ -111,13 +142,13 @@ def record_running(
     result = _workload_result(workload is not None, lived)
     kinds = {line.kind for line in settings.exec_lines}
     never_ran = tuple(sorted(kinds - _lines_seen(watch) - {"ExecStart"}))
-    recording = _recording(unit.machine, timed, (Phase.SERVING,), lived, result)
+    recording = _recording(read_host_facts(unit.machine), timed, (Phase.SERVING,), lived, result)
     return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived)
 
 
-def _assignment(unit: Unit, settings: UnitSettings, clock: PhaseClock) -> Assignment:
-    scope = Scope(unit.name, unit.properties()["ControlGroup"], settings.exec_lines)
-    return Assignment(unit.machine, scope, clock, control_group(unit))
+def _assignment(unit: Unit, settings: UnitSettings, clock: PhaseClock, properties: dict[str, str]) -> Assignment:
+    scope = Scope(unit.name, properties["ControlGroup"], settings.exec_lines)
+    return Assignment(unit.machine, scope, clock, control_group(unit, properties))
 
 
 def _recorded(
@@ -157,7 +188,8 @@ def record_command(machine: Machine, command: Sequence[str], *, engine: Engine =
             interrupted = True
             status = watch.wait()
     lived = Lived(interrupted=interrupted)
-    recording = _recording(machine, timed, (Phase.START_UP, Phase.SERVING), lived, WorkloadResult.NONE)
+    host, phases = read_host_facts(machine), (Phase.START_UP, Phase.SERVING)
+    recording = _recording(host, timed, phases, lived, WorkloadResult.NONE)
     return _recorded(watch, UnitSettings(name=WITHOUT_UNIT), recording, lived=lived, status=status)
 
 
@@ -197,9 +229,9 @@ def _lines_seen(watch: Watch) -> set[str]:
 
 
 def _recording(
-    machine: Machine, timed: _Timed, phases: Sequence[Phase], lived: Lived, workload: WorkloadResult
+    host: HostFacts, timed: _Timed, phases: Sequence[Phase], lived: Lived, workload: WorkloadResult
 ) -> Recording:
-    host, watch = read_host_facts(machine), timed.watch
+    watch = timed.watch
     losses = []
     for gathered in watch.losses:
         losses += [Loss(kind, count, gathered.samples.get(kind, "")) for kind, count in gathered.counts.items()]

@@ -45,6 +45,9 @@ class Watch(ABC):
     ) -> None:
         """End, and work off what is left."""
 
+    def give_up(self) -> None:  # noqa: B027 (most engines prepare nothing)
+        """Let go of what was prepared, when the recording never begins; harmless after its end."""
+
     @property
     @abstractmethod
     def lines(self) -> int:

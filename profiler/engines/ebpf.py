@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from policy.behaviour import Fact, Phase
@@ -13,6 +14,7 @@ from profiler.normalise.kernel_records import PHASES, KernelNormaliser
 from profiler.normalise.objects import MachineObjects
 from profiler.recorders.base import Losses
 from profiler.recorders.ebpf.recorder import EbpfRecorder
+from profiler.recorders.ebpf.records import KernelRecord
 
 
 class EbpfWatch(Watch):
@@ -23,23 +25,32 @@ class EbpfWatch(Watch):
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._inherited: tuple[Fact, ...] = ()
-        objects = MachineObjects(assignment.machine)
-        self._normaliser = KernelNormaliser(
-            assignment.scope,
-            objects,
-            started=time.time(),
-            was_member=self._was_member,
-        )
         self._recorder = EbpfRecorder(
             assignment.machine,
-            self._normaliser.feed,
+            self._feed,
             group=assignment.control_group,
             members=assignment.running,
             command=assignment.command,
         )
         assignment.clock.listeners.append(self.begin)
+        # The kernel checks the programs while the machine's files are listed; neither waits for what the caller does.
+        self._recorder.load_ahead()
+        executor = ThreadPoolExecutor(1, "ebpf list")
+        self._listing = executor.submit(
+            KernelNormaliser,
+            assignment.scope,
+            MachineObjects(assignment.machine),
+            started=time.time(),
+            was_member=self._was_member,
+        )
+        executor.shutdown(wait=False)
+
+    def give_up(self) -> None:
+        """Unload what was loaded."""
+        self._recorder.stop(raising=False)
 
     def __enter__(self) -> EbpfWatch:
+        self._normaliser = self._listing.result()
         self._recorder.set_epoch(PHASES.index(self._assignment.clock.at(time.time())))
         if self._assignment.running:
             self._normaliser.take_over(self._assignment.machine)
@@ -89,6 +100,9 @@ class EbpfWatch(Watch):
     def wait(self) -> int:
         """Wait for the end of the command."""
         return self._recorder.wait()
+
+    def _feed(self, record: KernelRecord) -> None:
+        self._normaliser.feed(record)
 
     def _was_member(self, process: int) -> bool:
         return self._recorder.was_member(process)

@@ -28,7 +28,7 @@ class Baseline:
     def __init__(self) -> None:
         self._owners: dict[bytes, Owner] = {}
         self._listed: set[bytes] = set()
-        self._same: dict[Owner, Owner] = {}
+        self._same: dict[tuple[int, int, int], Owner] = {}
 
     @classmethod
     def of(
@@ -74,8 +74,11 @@ class Baseline:
                 for entry in entries:
                     status = entry.stat(follow_symlinks=False)
                     path = directory + b"/" + entry.name
-                    owner = Owner(status.st_uid, status.st_gid, status.st_mode)
-                    found[path] = self._same.setdefault(owner, owner)
+                    numbers = (status.st_uid, status.st_gid, status.st_mode)
+                    owner = self._same.get(numbers)
+                    if owner is None:
+                        owner = self._same[numbers] = Owner(*numbers)
+                    found[path] = owner
                     if entry.is_dir(follow_symlinks=False):
                         below.append(path)
         except OSError:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from profiler.unit.unit import Unit
 
 
-def control_group(unit: Unit) -> str:
+def control_group(unit: Unit, properties: Mapping[str, str] | None = None) -> str:
     """Return the unit's control group; of one that does not run, where it will be (systemd.slice(5)).
 
-    In a name of a slice every dash stands for a level: a-b.slice is in a.slice.
+    ``properties`` are those of the unit, if they are known already. In a name of a slice every dash stands for a level:
+    a-b.slice is in a.slice.
     """
-    found = unit.systemctl.show(unit.name, ["ControlGroup", "Slice"])
+    found = properties or unit.systemctl.show(unit.name, ["ControlGroup", "Slice"])
     if found["ControlGroup"]:
         return found["ControlGroup"]
     return f"{slice_path(found['Slice'] or 'system.slice')}/{unit.name}"

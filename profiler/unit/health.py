@@ -20,6 +20,12 @@ SETTLE_SECONDS = 1.0
 """How long the main process must stay the same before the service counts as up: for Type=simple systemd says
 "started" before the program has even been executed (systemd.service(5))."""
 
+READY_SECONDS = 0.2
+"""The same for a service that is seen to be ready; its first second is then over while it is already used."""
+
+TELLS_WHEN_READY = frozenset({"notify", "notify-reload", "dbus", "oneshot"})
+"""Types of services that systemd calls started when they have said so, or are done (systemd.service(5), Type=)."""
+
 RELOAD_SETTLE_SECONDS = 0.3
 """The same after a reload, which starts no program anew: what goes wrong later is seen when the health is checked."""
 
@@ -44,18 +50,25 @@ WATCHED = [
     "Type",
     "StatusText",
     "StatusErrno",
+    "ControlGroup",
 ]
 
 
 @dataclass(frozen=True)
 class Health:
-    """A moment of a service: ``problem`` says in words what is wrong, or is empty."""
+    """A moment of a service: ``problem`` says in words what is wrong, or is empty.
+
+    ``since`` is from when on it was seen like this without a change, as ``time.monotonic`` tells it.
+    """
 
     active_state: str = "unknown"
     sub_state: str = "unknown"
     main_pid: int = 0
     restarts: int = 0
     problem: str = ""
+    service_type: str = ""
+    control_group: str = ""
+    since: float = 0.0
 
 
 def observe(unit: Unit) -> Health:
@@ -72,25 +85,32 @@ def observe(unit: Unit) -> Health:
         int(found["MainPID"] or 0),
         int(found["NRestarts"] or 0),
         problem,
+        found["Type"],
+        found["ControlGroup"],
+        time.monotonic(),
     )
 
 
-def wait_until_settled(unit: Unit, seconds: float = SETTLE_SECONDS) -> Health:
+def wait_until_settled(
+    unit: Unit, seconds: float = SETTLE_SECONDS, is_ready: Callable[[Health], bool] = lambda _health: False
+) -> Health:
     """Wait until the unit has kept its main process for ``seconds``, and return how it is then.
 
+    READY_SECONDS are enough if ``is_ready`` says so: the caller sees to it that the rest is over before it judges.
     Raises ToolError, with the reason in words, if it fails, or does not settle in time.
     """
     deadline = time.monotonic() + SETTLE_LIMIT
     first = health = observe(unit)
-    since = time.monotonic()
-    while time.monotonic() - since < seconds:
+    while (lasted := time.monotonic() - health.since) < seconds:
         loops = health.restarts - first.restarts >= MOST_RESTARTS
         if health.active_state == "failed" or loops or time.monotonic() > deadline:
+            break
+        if lasted >= READY_SECONDS and health.active_state == "active" and is_ready(health):
             break
         time.sleep(0.1)
         now = observe(unit)
         if (now.main_pid, now.restarts, now.active_state) != (health.main_pid, health.restarts, health.active_state):
-            health, since = now, time.monotonic()
+            health = now
     if health.restarts - first.restarts >= MOST_RESTARTS and not health.problem:
         health = replace(health, problem=_loop_in_words(unit, health.restarts - first.restarts))
     if health.problem:
@@ -127,19 +147,27 @@ class Wellness:
     check: Workload | None = None
 
     @classmethod
-    def of(cls, unit: Unit, check: Workload | None = None) -> Wellness:
-        """Take a running service as the measure."""
-        return cls(listening(unit), check)
+    def of(cls, unit: Unit, check: Workload | None = None, group: str = "") -> Wellness:
+        """Take a running service as the measure. ``group`` is its control group, if that is known already."""
+        return cls(listening(unit, group), check)
 
-    def problem(self, unit: Unit) -> str:
+    def is_ready(self, unit: Unit, health: Health) -> bool:
+        """Whether a service that has started is seen to be ready: it listens again, or its type tells."""
+        if self.listeners:
+            return self.listeners <= listening(unit, health.control_group)
+        return health.service_type in TELLS_WHEN_READY
+
+    def problem(self, unit: Unit, health: Health | None = None) -> str:
         """Return in words what is wrong with a service that has settled, or the empty string.
 
-        It has a few seconds to get well: systemd calls many services started before they listen.
+        ``health`` is what was seen of it last. It has a few seconds to get well: systemd calls many services started
+        before they listen.
         """
-        if missing := _patiently(lambda: sorted(self.listeners - listening(unit))):
+        group = health.control_group if health else ""
+        if self.listeners and (missing := _patiently(lambda: sorted(self.listeners - listening(unit, group)))):
             return f"it does not listen any more on {', '.join(map(in_words, missing))}"
         words = _patiently(lambda: self._complaint(unit))
-        return words or check_health(unit, observe(unit)).problem
+        return words or observe(unit).problem
 
     def _complaint(self, unit: Unit) -> str:
         try:

@@ -11,8 +11,16 @@ from dataclasses import dataclass, field, replace
 from policy.behaviour import Phase
 from profiler.errors import CommandFailed, ToolError
 from profiler.status_line import span
-from profiler.unit.health import RELOAD_SETTLE_SECONDS, Health, Wellness, check_health, observe, wait_until_settled
-from profiler.unit.unit import Unit
+from profiler.unit.health import (
+    RELOAD_SETTLE_SECONDS,
+    SETTLE_SECONDS,
+    Health,
+    Wellness,
+    check_health,
+    observe,
+    wait_until_settled,
+)
+from profiler.unit.unit import RUNNING, Unit
 from profiler.unit.workload import Workload
 
 LONGEST_WATCH = 7 * 24 * 3600.0
@@ -82,8 +90,9 @@ class Life:
         A failing workload and Ctrl-C cut a life short, but the service is stopped in order; a second Ctrl-C is raised.
         Raises ToolError when the service does not come up, CommandFailed when one of its jobs fails.
         """
-        with self._found_state() as was_active:
-            lived = self._live(clock)
+        with self._found_state() as found:
+            was_active = found.active_state in RUNNING
+            lived = self._live(clock, found)
             clock.begin(Phase.STOP)
             self.announce(ENDING if lived.interrupted else f"stopping {self.unit.name}")
             try:
@@ -102,18 +111,19 @@ class Life:
         if again:
             wait_until_settled(self.unit)
 
-    def _live(self, clock: PhaseClock) -> Lived:
+    def _live(self, clock: PhaseClock, before: Health) -> Lived:
         # Until something cuts it short: start-up, use and reload.
-        before = observe(self.unit)
         error = None
         try:
             clock.begin(Phase.START_UP)
             self.announce(f"starting {self.unit.name}")
             self._start()
-            before = wait_until_settled(self.unit)
+            before = wait_until_settled(self.unit, is_ready=lambda health: self.wellness.is_ready(self.unit, health))
             error = self._serve(clock)
             if error is None:
                 self._reload(clock)
+                # What dies within its first second is seen to die, however soon it was ready to be used.
+                time.sleep(max(0.0, before.since + SETTLE_SECONDS - time.monotonic()))
             return Lived(self._health(before), error)
         except KeyboardInterrupt:
             return Lived(check_health(self.unit, before), error, interrupted=True)
@@ -139,7 +149,7 @@ class Life:
 
     def _health(self, before: Health) -> Health:
         health = check_health(self.unit, before)
-        return health if health.problem else replace(health, problem=self.wellness.problem(self.unit))
+        return health if health.problem else replace(health, problem=self.wellness.problem(self.unit, health))
 
     def _start(self) -> None:
         # restart, never start: a socket-activated unit that is not running comes up the same way
@@ -160,7 +170,8 @@ class Life:
         return None
 
     def _reload(self, clock: PhaseClock) -> None:
-        if self.unit.properties()["CanReload"] != "yes" or not self.unit.is_active():
+        found = self.unit.systemctl.show(self.unit.name, ["CanReload", "ActiveState"])
+        if found["CanReload"] != "yes" or found["ActiveState"] not in RUNNING:
             return
         clock.begin(Phase.RELOAD)
         self.announce(f"reloading {self.unit.name}")
@@ -168,12 +179,12 @@ class Life:
         wait_until_settled(self.unit, RELOAD_SETTLE_SECONDS)
 
     @contextmanager
-    def _found_state(self) -> Iterator[bool]:
-        was_active = self.unit.is_active()
+    def _found_state(self) -> Iterator[Health]:
+        found = observe(self.unit)
         try:
-            yield was_active
+            yield found
         except BaseException:
-            self._put_back(was_active)
+            self._put_back(found.active_state in RUNNING)
             raise
 
     def _put_back(self, was_active: bool) -> None:

@@ -20,13 +20,14 @@ _MOST_DESCRIPTORS = 4096
 _DEFAULT_EPHEMERAL = 32768
 
 
-def listening(unit: Unit) -> frozenset[str]:
+def listening(unit: Unit, group: str = "") -> frozenset[str]:
     """Return where the processes of a unit listen: ``tcp 0100007F:0050`` (as /proc/net has it), ``unix /run/x``.
 
-    Ports that the kernel chose are left out: they differ from run to run.
+    ``group`` is its control group, if that is known already. Ports that the kernel chose are left out: they differ from
+    run to run.
     """
     machine = unit.machine
-    processes = _processes(unit)
+    processes = _processes(machine, group or control_group(unit))
     held = {inode for process in processes for inode in _held(process)}
     if not held:
         return frozenset()
@@ -53,12 +54,11 @@ def _lasting(process: int, listener: str) -> str:
     return listener if lives else re.sub(r"\d+", "*", listener)
 
 
-def _processes(unit: Unit) -> list[int]:
+def _processes(machine: Machine, group: str) -> list[int]:
     # The kernel tells the numbers that the reader would use, so they are looked up in this process's own /proc.
-    group = control_group(unit).lstrip("/")
     numbers: set[int] = set()
     for hierarchy in ("sys/fs/cgroup", "sys/fs/cgroup/unified", "sys/fs/cgroup/systemd"):
-        for path, _, files in os.walk(unit.machine.root / hierarchy / group):
+        for path, _, files in os.walk(machine.root / hierarchy / group.lstrip("/")):
             with contextlib.suppress(OSError):
                 if "cgroup.procs" in files:
                     with open(os.path.join(path, "cgroup.procs"), encoding="ascii") as file:  # noqa: PTH118, PTH123

@@ -22,6 +22,9 @@ OUR_DROP_IN = "zz-unit-tailor.conf"
 OUR_TEST_DROP_IN = "zzz-unit-tailor-test.conf"
 """The name of a drop-in under test, behind an installed one."""
 
+RUNNING = frozenset({"active", "reloading", "activating"})
+"""The values of ActiveState= of a unit that runs, or is about to."""
+
 PROPERTIES = (
     "Id",
     "LoadState",
@@ -42,6 +45,7 @@ PROPERTIES = (
     "RefuseManualStop",
     "TriggeredBy",
     "ControlGroup",
+    "Slice",
     "MainPID",
     "ControlPID",
     "NRestarts",
@@ -123,7 +127,7 @@ class Unit:
 
     def is_active(self) -> bool:
         """Whether the unit runs (or, for a oneshot that remains, has run)."""
-        return self.systemctl.show(self.name, ["ActiveState"])["ActiveState"] in {"active", "reloading", "activating"}
+        return self.systemctl.show(self.name, ["ActiveState"])["ActiveState"] in RUNNING
 
     def check_may_restart(self) -> None:
         """Raise ToolError where a test restart could take more down than the service itself."""
@@ -147,9 +151,12 @@ class Unit:
                 hint=f"take it away first: unit-tailor revert {self.name}",
             )
 
-    def settings(self) -> UnitSettings:
-        """Return the unit's own merged settings, read from its files; drop-ins of ours are left out."""
-        properties = self.properties()
+    def settings(self, properties: dict[str, str] | None = None) -> UnitSettings:
+        """Return the unit's own merged settings, read from its files; drop-ins of ours are left out.
+
+        ``properties`` are what ``properties()`` returned, if that was asked for already.
+        """
+        properties = properties or self.properties()
         assignments = self._assignments(properties)
         return UnitSettings(
             name=self.name,

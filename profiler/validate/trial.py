@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -53,9 +54,11 @@ def on_trial(unit: Unit, text: str, announce: Callable[[str], None] = lambda _te
 
 def _install(trial: Trial, text: str) -> None:
     put(trial.unit.machine, trial.path, text.encode())
-    trial.unit.systemctl.daemon_reload()
-    trial.warnings = ignored_lines(trial.unit, OUR_TEST_DROP_IN)
-    check_last(trial.unit, trial.path)
+    with ThreadPoolExecutor(1) as beside:  # it reads the files itself: no need to wait for systemd
+        warnings = beside.submit(ignored_lines, trial.unit, OUR_TEST_DROP_IN)
+        trial.unit.systemctl.daemon_reload()
+        check_last(trial.unit, trial.path)
+    trial.warnings = warnings.result()
 
 
 def replace_text(trial: Trial, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from policy.behaviour import Fact
@@ -14,10 +15,10 @@ from policy.service_profile import Profile
 from policy.settings import Assignment
 from profiler.engines.choice import Engine
 from profiler.machine import Machine
-from profiler.record import Follow, nobody, record_unit
+from profiler.record import Follow, Preparation, nobody, record_unit
 from profiler.unit.exposure import exposure
 from profiler.unit.health import Wellness, wait_until_settled
-from profiler.unit.unit import Unit
+from profiler.unit.unit import RUNNING, Unit
 from profiler.unit.workload import Workload
 from profiler.validate.absence import absent_on
 from profiler.validate.trial import on_trial
@@ -91,11 +92,12 @@ def validate(
     the drop-in in force until the next boot if it fits.
     Raises ToolError if the trial cannot be made.
     """
-    level_before = exposure(unit.machine, unit.name)
-    wellness = Wellness.of(unit, check) if unit.is_active() else Wellness(check=check)
-    with on_trial(unit, text, announce) as trial:
+    with ExitStack() as stack:
+        prepared = stack.enter_context(Preparation(unit, engine, announce))
+        level_before, wellness = exposure(unit.machine, unit.name), _wellness(unit, prepared, check)
+        trial = stack.enter_context(on_trial(unit, text, announce))
         level_after = exposure(unit.machine, unit.name)
-        problem, under = _live(unit, workload, engine, wellness, announce=announce, follow=follow)
+        problem, under = _live(unit, workload, prepared, wellness, host, announce=announce, follow=follow)
         seen = Verdict.on(assignments, under, host, before, problem, machine=unit.machine)
         verdict = replace(
             seen,
@@ -111,11 +113,18 @@ def validate(
     return verdict
 
 
+def _wellness(unit: Unit, prepared: Preparation, check: Workload | None) -> Wellness:
+    if prepared.properties["ActiveState"] not in RUNNING:
+        return Wellness(check=check)
+    return Wellness.of(unit, check, prepared.properties["ControlGroup"])
+
+
 def _live(
     unit: Unit,
     workload: Workload | None,
-    engine: Engine,
+    prepared: Preparation,
     wellness: Wellness,
+    host: HostFacts,
     *,
     announce: Callable[[str], None],
     follow: Follow,
@@ -123,11 +132,12 @@ def _live(
     recorded = record_unit(
         unit,
         workload=workload,
-        engine=engine,
+        prepared=prepared,
         announce=announce,
         follow=follow,
         wellness=wellness,
         leaves_stopped=True,  # the trial starts it again under its own settings: once is enough
+        host=host,
     )
     if recorded.lived.interrupted:
         raise KeyboardInterrupt

@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from pathlib import Path
 from types import TracebackType
 
@@ -118,6 +120,7 @@ class EbpfRecorder:
         self._threads: list[threading.Thread] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._failure: BaseException | None = None
+        self._loading: Future[None] | None = None
         self._epoch = 0
         self._clock_offset = time.time() - time.monotonic()
 
@@ -130,13 +133,26 @@ class EbpfRecorder:
     ) -> None:
         self.stop(raising=kind is None)
 
+    def load_ahead(self) -> None:
+        """Begin to load, in a thread of its own: nothing is recorded before ``start``, which waits for the end of it.
+
+        ``stop`` gives it up.
+        """
+        executor = ThreadPoolExecutor(1, "ebpf load")
+        self._loading = executor.submit(copy_context().run, self._load)
+        executor.shutdown(wait=False)
+
     def start(self) -> None:
         """Load and attach the programs, and start the command if there is one.
 
         Raises PermissionRefused if the kernel does not allow it, ToolError if something is missing.
         """
         try:
-            self._load()
+            if self._loading is None:
+                self._load()
+            else:
+                self._loading.result()
+            self._prepare_group()
             self._begin_reading()
             self._attach()
             if self._command:
@@ -170,6 +186,8 @@ class EbpfRecorder:
 
     def stop(self, *, raising: bool = True) -> None:
         """Detach, read what is left, count the losses. Raises whatever ``consume`` raised if ``raising``."""
+        if self._loading is not None:
+            wait([self._loading])
         bpf = self._object
         if bpf is None:
             return
@@ -195,7 +213,6 @@ class EbpfRecorder:
         bpf = self._object = loaded.programs
         self.loader, self.sees_capabilities = loaded.loader, loaded.sees_capabilities
         self._control = bpf.variables()
-        self._prepare_group(self._control)
         for index, value in descriptors.packed():
             bpf.store("descriptors", struct.pack("=I", index), value)
 
@@ -208,7 +225,9 @@ class EbpfRecorder:
         who = "self" if isinstance(self._machine, Host) else self._machine.leader
         return Path(f"/proc/{who}/ns/pid").stat().st_ino
 
-    def _prepare_group(self, control: mmap.mmap) -> None:
+    def _prepare_group(self) -> None:
+        control = self._control
+        assert control is not None
         if not self._group:
             _CONTROL.pack_into(control, 0, self._epoch, 0, 0, 0, 0, 0, 0, b"")
             return

@@ -9,6 +9,7 @@ import pytest
 from profiler.errors import ToolError
 from profiler.unit import health
 from profiler.unit.health import Wellness, observe, wait_until_settled
+from profiler.unit.life import Life, PhaseClock
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from tests.profiler.validate.services import make, remove
@@ -95,4 +96,32 @@ def test_a_socket_that_was_renamed_listens_again_after_a_restart(
 
     assert before.listeners == {"unix /run/tailor-*.tmp", "unix /run/tailor-2.sock"}
     assert before.problem(unit) == ""
+    unit.machine.path(program).unlink()
+
+
+LISTENING_AND_DYING = """
+import os, socket, time
+if os.path.exists("/run/tailor-dying.sock"):
+    os.unlink("/run/tailor-dying.sock")
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/run/tailor-dying.sock")
+listener.listen()
+time.sleep(0.7)
+raise SystemExit(3)
+"""
+
+
+def test_what_is_ready_and_dies_within_its_first_second_is_not_well(service: Make) -> None:
+    program = "/var/lib/tailor-dying.py"
+    unit = service("ExecStart=/bin/sleep 600\n")
+    unit.machine.path(program).write_text(LISTENING_AND_DYING)
+    unit = service(f"ExecStart=/usr/bin/python3 {program}\n")
+
+    try:
+        problem = Life(unit, wellness=Wellness(frozenset({"unix /run/tailor-dying.sock"}))).drive(PhaseClock())
+        said = problem.health.problem
+    except ToolError as error:  # on a slow machine
+        said = error.message
+
+    assert "status 3" in said or "status=3" in said
     unit.machine.path(program).unlink()
