@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from profiler.normalise.paths import Resolved
 from profiler.normalise.sighting import Ledger
@@ -29,7 +30,8 @@ def linked(ledger: Ledger, source: Resolved) -> list[Resolved]:
     if _KERNELS_NAME.fullmatch(source.real.rsplit(b"/", 1)[-1]):
         return [_inside(source.parent, source.path.rsplit("/", 1)[0], source)]
     if _BY_DESCRIPTOR.fullmatch(source.real) and ledger.nameless:
-        return [_inside(place.real, place.path, place) for _, place in sorted(ledger.nameless.items())]
+        way = replace(source, links=(*source.links, source.real))  # the last link leads there, as the kernel goes
+        return [_inside(place.real, place.path, way) for _, place in sorted(ledger.nameless.items())]
     return [source]
 
 

@@ -19,6 +19,7 @@ _NEW = frozenset({Access.CREATE, Access.BIND})
 _NAMING = _NEW | {Access.DELETE}
 _OVERRIDE = ("CAP_DAC_OVERRIDE",)
 _SEARCH = ("CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE")  # the cheapest that suffices stands first
+_OF_A_PROCESS = re.compile(rb"/proc/(\d+)/")
 _GUARDED = re.compile(
     rb"/proc/(\d+)(/task/\d+)?/(auxv|cwd|environ|exe|fd|fdinfo|io|map_files|maps|mem|mountinfo|mounts|mountstats|ns|"
     rb"numa_maps|pagemap|personality|root|smaps|smaps_rollup|stack|syscall|wchan)(/|$)"
@@ -113,7 +114,7 @@ def demand(sighting: Sighting, real: bytes, wanted: int) -> None:
     ownership, credentials = sighting.ledger.ownership, sighting.process.credentials
     owner = ownership.during(sighting.process, real, sighting.call.time)
     if owner is None:
-        if wanted & permissions.WRITE:
+        if wanted & permissions.WRITE and not _of_roots_own_process(sighting, real):
             sighting.needs_one(_OVERRIDE, f"{sighting.call.name} for writing (unknown owner)")
             sighting.ledger.notes.add("unknown owner", sighting.evidence())
         return
@@ -126,6 +127,16 @@ def demand(sighting: Sighting, real: bytes, wanted: int) -> None:
         purpose = "searching"
     words = permissions.refused_in_words(credentials, owner)
     sighting.needs_one(_SEARCH if reading else _OVERRIDE, f"{sighting.call.name}: {purpose} {words}")
+
+
+def _of_roots_own_process(sighting: Sighting, real: bytes) -> bool:
+    # What a process of root finds below its own /proc/PID belongs to root, dumpable or not (task_dump_owner() of Linux
+    # fs/proc/base.c), and the owner may write what can be written. It is gone with the process.
+    match, process = _OF_A_PROCESS.match(real), sighting.process
+    user = process.credentials.user
+    return (
+        match is not None and int(match[1]) in {process.pid, process.leader} and user.effective == user.file_system == 0
+    )
 
 
 def name_changed(sighting: Sighting, place: Resolved, *, deleted: bool) -> None:

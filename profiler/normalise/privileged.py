@@ -111,7 +111,8 @@ def _bpf(sighting: Sighting) -> None:
         sighting.needs_one(("CAP_BPF", "CAP_SYS_ADMIN"), f"bpf({command})")
         return
     sighting.needs_one(("CAP_BPF", "CAP_SYS_ADMIN"), f"bpf({command})")
-    kind = arguments.word(arguments.field(sighting.argument(1), "prog_type"))
+    loading = command == "BPF_PROG_LOAD"  # the same bytes mean something else to the other commands
+    kind = arguments.word(arguments.field(sighting.argument(1), "prog_type")) if loading else ""
     if kind in _TRACING:
         sighting.needs_one(("CAP_PERFMON", "CAP_SYS_ADMIN"), f"bpf({command}, {kind})")
     elif command in {"BPF_PROG_LOAD", "BPF_PROG_ATTACH", "BPF_LINK_CREATE"} and kind != "BPF_PROG_TYPE_SOCKET_FILTER":

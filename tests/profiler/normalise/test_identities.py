@@ -10,7 +10,7 @@ from policy.behaviour import CapabilityUsed
 from profiler.normalise.attribution import Scope
 from profiler.normalise.recording import Normaliser
 from profiler.recorders.base import RawCall, Struct, Symbol, Value
-from tests.profiler.normalise.calls import BareMachine, Trace
+from tests.profiler.normalise.calls import HERE, BareMachine, Trace
 
 NOFILE = Symbol("RLIMIT_NOFILE")
 UNLIMITED = Symbol("RLIM64_INFINITY")
@@ -77,3 +77,20 @@ def test_niceness() -> None:
     assert capabilities(("setpriority", *own, 5), ("setpriority", *own, 4)) == ["CAP_SYS_NICE: setpriority to 4 from 5"]
     granted = BareMachine(limits={"RLIMIT_NICE": 20})
     assert capabilities(("setpriority", *own, 5), ("setpriority", *own, 0), machine=granted) == []
+
+
+@pytest.mark.parametrize(("pid", "expected"), [(7, []), (8, ["CAP_DAC_OVERRIDE: openat for writing (unknown owner)"])])
+def test_what_root_writes_below_its_own_process_is_its_own(pid: int, expected: list[str]) -> None:
+    """The process is gone when it is looked at."""
+    path = b"/proc/%d/loginuid" % pid
+
+    assert capabilities(("openat", HERE, path, Symbol("O_WRONLY"))) == expected
+
+
+def test_a_map_has_no_type_of_program() -> None:
+    """ptrace reads the first word of any bpf() as one."""
+    map_or_program = Struct({"prog_type": Symbol("BPF_PROG_TYPE_KPROBE")})
+
+    assert capabilities(("bpf", Symbol("BPF_MAP_CREATE"), map_or_program)) == ["CAP_BPF: bpf(BPF_MAP_CREATE)"]
+    loaded = capabilities(("bpf", Symbol("BPF_PROG_LOAD"), map_or_program))
+    assert "CAP_PERFMON: bpf(BPF_PROG_LOAD, BPF_PROG_TYPE_KPROBE)" in loaded

@@ -326,3 +326,13 @@ def test_a_memory_file_is_known_by_its_descriptor_only(told: bytes | None) -> No
 
     uses = [fact.behaviour for fact in target.facts() if isinstance(fact.behaviour, PathUse)]
     assert {use.path for use in uses if use.access is Access.EXECUTE} == {"/proc/self/fd/3"}
+
+
+def test_a_link_that_gives_a_file_its_name_leads_through_the_descriptor() -> None:
+    """Also where the recorder does not say which file it is."""
+    trace, target = Trace(), Normaliser(Scope(), BareMachine(), started=1.0)
+    made = trace.opened(7, b"/srv", "O_TMPFILE|O_RDWR")._replace(result_target=None)
+    named = trace.call(7, "linkat", HERE, b"/proc/self/fd/3", HERE, b"/srv/named", Symbol("AT_SYMLINK_FOLLOW"))
+    feed(target, made, named)
+
+    assert paths(target) >= {"/srv/#tmpfile", "/srv/named", "/proc/self/fd/3"}
