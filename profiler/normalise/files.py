@@ -167,10 +167,11 @@ def _link(sighting: Sighting) -> None:
     target = sighting.place(2 if at else None, 3 if at else 1, follow=False)
     if source is None or target is None:
         return
-    for linked in nameless.linked(sighting.ledger, source):
+    sources = nameless.linked(sighting.ledger, source)
+    for linked in sources:
         sighting.emit(PathPair("link", linked.path, target.path))
         use(sighting, linked, Access.LOOKUP)
-    owner = sighting.ledger.ownership.during(sighting.process, source.real, sighting.call.time)
+    owner = sighting.ledger.ownership.during(sighting.process, sources[0].real, sighting.call.time)
     mode = owner.mode if owner is not None else stat.S_IFREG | 0o600
     _made(sighting, target, mode)
     if sighting.succeeded and owner is not None:

@@ -108,7 +108,7 @@ def _signal(sighting: Sighting) -> None:
         _signal_group(sighting, pid)
         return
     caller, processes = sighting.process.credentials.user, sighting.ledger.processes
-    target = processes.get(pid)
+    target = processes.lately(pid)
     if target is not None and target.studied:
         theirs = (target.credentials.user.real, target.credentials.user.saved)
         own = True

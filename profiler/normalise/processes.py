@@ -57,12 +57,20 @@ class Process:
         return self.standing is Standing.STUDIED
 
 
+_REMEMBERED = 64  # processes that ended last
+
+
 class ProcessTable:
     """The living traced processes by thread id. An id that comes again is another process."""
 
     def __init__(self) -> None:
         self._processes: dict[int, Process] = {}
         self._members: dict[int, set[int]] = {}
+        self._lately: dict[int, Process] = {}
+
+    def lately(self, pid: int) -> Process | None:
+        """Return the process with this thread id, also if it has just ended: a kill() may return after its victim."""
+        return self.get(pid) or self._lately.get(pid)
 
     def get(self, pid: int) -> Process | None:
         """Return the process with this thread id, if it is known and alive."""
@@ -77,6 +85,7 @@ class ProcessTable:
     def add(self, process: Process) -> Process:
         """Add a process, in the place of a former one with the same id."""
         self.end(process.pid)
+        self._lately.pop(process.pid, None)
         self._processes[process.pid] = process
         self._members.setdefault(process.leader, set()).add(process.pid)
         return process
@@ -106,6 +115,9 @@ class ProcessTable:
         process = self._processes.pop(pid, None)
         if process is None:
             return
+        self._lately[pid] = process
+        if len(self._lately) > _REMEMBERED:
+            del self._lately[next(iter(self._lately))]
         members = self._members.get(process.leader, set())
         members.discard(pid)
         if not members:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from policy.behaviour import UNKNOWN, Access, CapabilityUsed, Fact, PathUse, Phase, SocketOpened, SystemCall
+from policy.behaviour import UNKNOWN, Access, CapabilityUsed, Fact, PathUse, Phase, SignalSent, SocketOpened, SystemCall
 from policy.unit_settings import ExecLine
 from profiler.normalise.attribution import Scope
 from profiler.normalise.baseline import Baseline
@@ -336,3 +336,11 @@ def test_a_link_that_gives_a_file_its_name_leads_through_the_descriptor() -> Non
     feed(target, made, named)
 
     assert paths(target) >= {"/srv/#tmpfile", "/srv/named", "/proc/self/fd/3"}
+
+
+def test_a_signal_may_return_after_the_end_of_whom_it_killed() -> None:
+    trace, target = Trace(), Normaliser(Scope(), BareMachine(), started=1.0)
+    events = trace.executed(7, b"/usr/bin/server"), trace.forked(7, 41), trace.call(41, "getpid")
+    feed(target, *events, ProcessEnded(41, trace.time, 0), trace.call(7, "kill", 41, Symbol("SIGKILL")))
+
+    assert [fact.behaviour for fact in target.facts() if isinstance(fact.behaviour, SignalSent)] == [SignalSent("own")]
