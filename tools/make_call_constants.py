@@ -19,7 +19,7 @@ HEADERS = Path("/usr/include")
 SOURCES = {
     "open": ("asm-generic/fcntl.h", r"O_[A-Z]+"),
     "at": ("linux/fcntl.h", r"AT_(?:SYMLINK_\w+|EMPTY_PATH|EACCESS|REMOVEDIR|NO_AUTOMOUNT|RECURSIVE)"),
-    "fcntl": ("asm-generic/fcntl.h linux/fcntl.h", r"F_[A-Z0-9_]+"),
+    "fcntl": ("asm-generic/fcntl.h linux/fcntl.h", r"F_(?!LINUX_SPECIFIC_BASE)[A-Z0-9_]+"),
     "rename": ("linux/fs.h", r"RENAME_\w+"),
     "clone": ("linux/sched.h", r"CLONE_(?!ARGS|CLEAR|INTO)\w+"),
     "scheduler": ("linux/sched.h", r"SCHED_(?!FLAG|RESET|FIXED)[A-Z]+"),
