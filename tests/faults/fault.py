@@ -58,9 +58,9 @@ class Fault:
 
     def _without(self, setting: Setting) -> Setting | None:
         words = setting.value.split()
-        if setting.name != self.directive or self.without not in {word.strip('"') for word in words}:
+        kept = [word for word in words if word.lstrip("-+").strip('"') != self.without]
+        if setting.name != self.directive or kept == words:
             return setting
-        kept = [word for word in words if word.strip('"') != self.without]
         return replace(setting, value=" ".join(kept)) if kept else None
 
     def is_blamed_by(self, blamed: tuple[Blame, ...]) -> bool:
