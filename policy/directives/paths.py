@@ -157,7 +157,7 @@ class ReadWritePaths(PathListDirective):
             and (entry.path in self.granted or any(_covers(other, entry) for other in own.entries))
         ]
         narrower += [other for other in own.entries if any(_covers(entry, other) for entry in self.entries)]
-        return type(self)(tuple(dict.fromkeys(narrower)))
+        return replace(self, entries=tuple(dict.fromkeys(narrower)))
 
     def at_least_as_strict_as(self, other: Self) -> bool:
         """Whether everything that this value keeps writable is so by the other one too."""
