@@ -22,19 +22,19 @@ NO_MEANING = {
         read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 sendfile splice tee vmsplice
         copy_file_range close close_range lseek fstat fstatfs getdents getdents64 fgetxattr flistxattr ftruncate
         fallocate flock fsync fdatasync sync sync_file_range syncfs readahead fadvise64 cachestat poll ppoll select
-        pselect6 epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2
-        inotify_init inotify_init1 inotify_rm_watch eventfd eventfd2 signalfd signalfd4 pipe pipe2 io_setup
+        pselect6 epoll_ctl epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2
+        inotify_rm_watch signalfd signalfd4 pipe pipe2 io_setup
         io_destroy io_getevents io_pgetevents io_submit io_cancel timerfd_settime timerfd_gettime mq_timedsend
         mq_timedreceive mq_notify mq_getsetattr shutdown getsockname getpeername""",
     "the memory of the process itself, never made executable by it": """
-        brk munmap mremap msync mincore madvise munlock munlockall remap_file_pages memfd_create memfd_secret shmdt
+        brk munmap mremap msync mincore madvise munlock munlockall remap_file_pages shmdt
         pkey_alloc pkey_free set_mempolicy get_mempolicy set_mempolicy_home_node map_shadow_stack mseal membarrier
         process_mrelease""",
     "signals, timers and waiting of the process itself": """
         rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack pause nanosleep
         clock_nanosleep getitimer setitimer alarm wait4 waitid exit exit_group futex futex_wait futex_wake futex_waitv
         futex_requeue set_robust_list rseq restart_syscall sched_yield timer_settime timer_gettime timer_getoverrun
-        timer_delete pidfd_open""",
+        timer_delete """,
     "asks, and changes nothing": """
         getpid gettid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getresuid getresgid getgroups capget
         getcwd getrusage times time gettimeofday clock_gettime clock_getres sysinfo uname ustat sysfs getcpu getrandom
@@ -46,7 +46,7 @@ NO_MEANING = {
     "makes the process's own rights smaller": """
         landlock_create_ruleset landlock_add_rule landlock_restrict_self lsm_set_self_attr""",
     "an io_uring: what happens inside is no call; its use keeps every directive open that could deny it": """
-        io_uring_setup io_uring_enter io_uring_register""",
+        io_uring_enter io_uring_register""",
     "not in the kernel any more: always ENOSYS": """
         _sysctl get_kernel_syms query_module getpmsg putpmsg afs_syscall tuxcall security vserver""",
 }
