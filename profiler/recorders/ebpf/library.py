@@ -7,6 +7,7 @@ import errno
 import os
 import struct
 import threading
+from abc import ABC, abstractmethod
 
 from profiler.errors import PermissionRefused, ToolError
 
@@ -172,12 +173,12 @@ def run_counts(program: int) -> tuple[int, int]:
     )
 
 
-class Maps:
+class Maps(ABC):
     """Access to the maps of loaded programs by name; those who load say which descriptors they have."""
 
+    @abstractmethod
     def map_descriptor(self, name: str) -> int:
         """Return the descriptor of a map."""
-        raise NotImplementedError
 
     def store(self, name: str, key: bytes, value: bytes) -> None:
         """Put a value into a map. Raises ToolError if there is no room."""
