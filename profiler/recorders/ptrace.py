@@ -135,11 +135,11 @@ class PtraceRecorder:
         process = self._process
         if process is None:
             return
-        if process.poll() is not None:
-            if not self._command:
-                self.losses.add(TRACER_ENDED, f"status {process.returncode}")
-        else:
+        ended_before = process.poll() is not None
+        if not ended_before:
             self._end(process)
+        if not self._command and (ended_before or process.returncode):  # killed right before it was asked to end
+            self.losses.add(TRACER_ENDED, f"status {process.returncode}")
         self._drain()
         self._process = None
         if self._failure is not None:

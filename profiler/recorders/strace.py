@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -34,6 +35,7 @@ COMPLAINT = "complaint of strace"
 _ATTACH_SECONDS = 30.0
 _DRAIN_SECONDS = 600.0  # for a slow consumer to work off what the pipe still holds
 _COMPLAINTS = 100  # lines of strace's own messages that are kept
+_KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 # A process that was killed at its birth, before it made any call.
 _HARMLESS = re.compile(r"strace: Exit of unknown pid \d+ ignored")
 
@@ -236,6 +238,8 @@ class StraceRecorder:
         ended = strace_process.end(self._process, command=bool(self._command), gently=gently)
         if self._command and not ended:
             self.losses.add(COMMAND_KILLED, run.pasteable(self._command))
+        if not self._command and ended and self._process.returncode in _KILLED:
+            self.losses.add(STRACE_ENDED, f"status {self._process.returncode}")  # by somebody else, just before
 
     def _drain(self) -> None:
         for thread in self._threads:

@@ -96,9 +96,9 @@ def start_command(machine: Machine, command: Sequence[str]) -> tuple[subprocess.
 def end(process: subprocess.Popen[bytes], *, command: bool, gently: bool = True) -> bool:
     """End strace, or the ``command`` that it runs, and wait for it; return whether it ended by itself when asked to."""
     tracer = _tracer(process)
-    if tracer is not None and gently:
+    if gently and (tracer is not None or not command):
         with contextlib.suppress(psutil.NoSuchProcess):
-            for target in tracer.children() if command else [tracer]:
+            for target in _targets(tracer, command=command):
                 target.send_signal(signal.SIGTERM if command else signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_COMMAND_SECONDS if command else _DETACH_SECONDS)
@@ -111,6 +111,13 @@ def end(process: subprocess.Popen[bytes], *, command: bool, gently: bool = True)
     process.wait()
     psutil.wait_procs(family, timeout=_COMMAND_SECONDS)  # until then, strace still holds what it traced
     return False
+
+
+def _targets(tracer: psutil.Process | None, *, command: bool) -> list[psutil.Process]:
+    # None if strace has ended already, though not yet what it was started by, whose status will tell how.
+    if tracer is None:
+        return []
+    return list(tracer.children()) if command else [tracer]
 
 
 def _tracer(process: subprocess.Popen[bytes]) -> psutil.Process | None:

@@ -89,6 +89,17 @@ def test_strace_that_is_killed_is_a_loss_and_the_traced_processes_go_on() -> Non
         assert tree.is_running()
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.001, 0.005, 0.02])
+def test_strace_that_is_killed_right_before_the_end_is_a_loss_too(moment: float) -> None:
+    with process_tree() as tree:
+        with StraceRecorder(tree, lambda event: None) as recorder:
+            strace = next(p for p in psutil.Process().children(recursive=True) if p.name() == "strace")
+            strace.kill()
+            time.sleep(moment)
+        assert STRACE_ENDED in recorder.losses.counts
+        assert tree.is_running()
+
+
 RECORDS_FOR_EVER = """
 import sys, time
 sys.path[:0] = {path!r}
