@@ -176,11 +176,6 @@ ENOSYS_NEWCOMERS = (
 """Calls that programs try and replace by older ones when the kernel says ENOSYS, but not when it says EPERM."""
 
 
-def known_calls(host: HostFacts) -> frozenset[str]:
-    """Return the names that the target's systemd can read: ``@known`` (from 247) and what else is in its sets."""
-    return frozenset[str]().union(*host.syscall_sets.values())
-
-
 def closure(recorded: frozenset[str], host: HostFacts) -> frozenset[str]:
     """Return the recorded calls with all members of their classes that the target knows."""
     weighty = [host.syscall_sets.get(group, frozenset()) for group in WEIGHTY_GROUPS]
@@ -191,7 +186,7 @@ def closure(recorded: frozenset[str], host: HostFacts) -> frozenset[str]:
             entered = [calls for calls in weighty if members & calls]
             closed |= {name for name in group if all(calls in entered for calls in weighty if name in calls)}
     closed |= {name for name, leads_to in MULTIPLEXED.items() if leads_to & recorded}
-    return (frozenset(closed) & known_calls(host)) | recorded
+    return (frozenset(closed) & host.known_calls) | recorded
 
 
 def needed_calls(recorded: frozenset[str], host: HostFacts, *, native_only: bool = True) -> frozenset[str]:
@@ -205,7 +200,7 @@ def needed_calls(recorded: frozenset[str], host: HostFacts, *, native_only: bool
         calls |= PROCESS_BASELINE
     if "socket" in recorded:
         calls |= SOCKET_BASELINE
-    needed = closure(calls, host) & known_calls(host)
+    needed = closure(calls, host) & host.known_calls
     if not native_only or host.architecture not in ARCHITECTURES_OF_64_BITS:
         return needed
     return frozenset(name for name in needed if name in recorded or not name.endswith(("32", "_time64")))

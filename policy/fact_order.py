@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
+from operator import attrgetter
 
 from policy.behaviour import BEHAVIOURS, Fact
 
-_POSITIONS = {kind: position for position, kind in enumerate(BEHAVIOURS)}
+_PLACES = {
+    kind: (position, attrgetter(*(field.name for field in dataclasses.fields(kind))))
+    for position, kind in enumerate(BEHAVIOURS)
+}
 
 
 def ordered(facts: Iterable[Fact]) -> list[Fact]:
@@ -17,5 +22,5 @@ def ordered(facts: Iterable[Fact]) -> list[Fact]:
 def place_of(fact: Fact) -> tuple[object, ...]:
     """Return the place of a fact in the order: by type as a profile lists them, then by what it says."""
     behaviour = fact.behaviour
-    said = tuple(vars(behaviour).values())
-    return _POSITIONS[type(behaviour)], said, fact.outcome, fact.phase, fact.exec_line, fact.user, fact.known
+    position, said = _PLACES[type(behaviour)]
+    return position, said(behaviour), fact.outcome, fact.phase, fact.exec_line, fact.user, fact.known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class HostFacts:
     security_modules: frozenset[str] | None = None  # /sys/kernel/security/lsm; None: not known
     missing_libraries: frozenset[str] = frozenset()  # of those that systemd loads when it needs them: "libbpf"
     unprivileged_port_start: int = 1024  # /proc/sys/net/ipv4/ip_unprivileged_port_start
+
+    @cached_property
+    def known_calls(self) -> frozenset[str]:
+        """The names that its systemd can read: ``@known`` (from 247) and what else is in its sets."""
+        return frozenset[str]().union(*self.syscall_sets.values())
 
     def expand(self, names: frozenset[str]) -> frozenset[str]:
         """Return plain system call names for a mixture of names and ``@sets``; unknown sets vanish."""

@@ -15,7 +15,7 @@ from policy.directives.base import Directive, Evidence, all_directives
 from policy.directives.choice import Choice
 from policy.directives.system_calls import SystemCallFilter
 from policy.drop_in import DropIn, Setting
-from policy.equivalence import closure, known_calls, needed_calls
+from policy.equivalence import closure, needed_calls
 from policy.host_facts import HostFacts
 from policy.settings import build_sandbox, parse_settings
 from policy.system_call_list import exact_form, parse_system_call_list
@@ -131,7 +131,7 @@ def _fewer_calls(value: Directive, calls: set[str], host: HostFacts) -> Directiv
 
 
 def _allowed(value: SystemCallFilter, host: HostFacts) -> set[str]:
-    return {name for name in known_calls(host) if value.calls is not None and value.calls.allows(name)}
+    return {name for name in host.known_calls if value.calls is not None and value.calls.allows(name)}
 
 
 def _call_pieces(value: SystemCallFilter, evidence: Evidence) -> Iterable[Piece]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from policy.equivalence import ENOSYS_NEWCOMERS, WEIGHTY_GROUPS, known_calls
+from policy.equivalence import ENOSYS_NEWCOMERS, WEIGHTY_GROUPS
 from policy.host_facts import HostFacts
 from policy.sandbox.denial import KILLED
 
@@ -115,7 +115,7 @@ def _take(word: str, inverted: bool, allow_list: bool, entries: dict[str, str], 
 def _calls(name: str, host: HostFacts) -> frozenset[str]:
     if name.startswith("@"):
         return host.syscall_sets.get(name, frozenset())
-    known = known_calls(host)
+    known = host.known_calls
     return frozenset({name}) if name in known or not known else frozenset()
 
 
@@ -187,7 +187,7 @@ def _missing_newcomers(allowed: frozenset[str], host: HostFacts) -> tuple[str, .
     """Return the line that answers ENOSYS to calls that programs replace by older ones only then."""
     if not ERRORS_IN_ALLOW_LISTS <= host.systemd_version < DEFAULT_IS_ENOSYS:
         return ()
-    missing = [name for name in ENOSYS_NEWCOMERS if name in known_calls(host) and name not in allowed]
+    missing = [name for name in ENOSYS_NEWCOMERS if name in host.known_calls and name not in allowed]
     return (f"~{' '.join(f'{name}:ENOSYS' for name in missing)}",) if missing else ()
 
 
@@ -198,7 +198,7 @@ def intersection(first: SystemCallList, own: SystemCallList, host: HostFacts, de
     SystemCallErrorNumber=.
     """
     base, other = (own, first) if own.allow_list and not first.allow_list else (first, own)
-    calls = known_calls(host) | {name for name, _ in first.entries | own.entries}
+    calls = host.known_calls | {name for name, _ in first.entries | own.entries}
     lost = {name for name in calls if base.allows(name) and not other.allows(name)}
     base = parse_system_call_list(_without_names(base.lines, lost), host) or base
     answers = dict(other.entries)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from policy.directives.system_calls import SystemCallFilter
 from policy.drop_in import DropIn
-from policy.equivalence import known_calls
 from policy.minimal import Piece, Start
 from policy.service_profile import Profile
 from profiler.engines.choice import Engine
@@ -153,7 +152,7 @@ def _question(order: Order, start: Start) -> dict[str, str]:
 def _allowed_calls(start: Start, drop_in: DropIn) -> int:
     value = replace(start, drop_in=drop_in).values["SystemCallFilter"]
     calls = value.calls if isinstance(value, SystemCallFilter) else None
-    return sum(calls is None or calls.allows(name) for name in known_calls(start.host))
+    return sum(calls is None or calls.allows(name) for name in start.host.known_calls)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from policy.behaviour import Fact, SystemCall
 from policy.directives.base import Directive, Evidence
-from policy.equivalence import closure, known_calls, needed_calls
+from policy.equivalence import closure, needed_calls
 from policy.host_facts import HostFacts
 from policy.level import Level
 from policy.sandbox.denial import KILLED
@@ -90,7 +90,7 @@ class SystemCallFilter(Directive):
         if calls is None:
             return
         knows_unknown = sandbox.host.systemd_version >= DEFAULT_IS_ENOSYS
-        known = known_calls(sandbox.host) if knows_unknown else frozenset()
+        known = sandbox.host.known_calls if knows_unknown else frozenset()
         filters = sandbox.filters
         if calls.allow_list:
             filters.default_answer = "ENOSYS" if knows_unknown else ""
@@ -131,7 +131,7 @@ class SystemCallFilter(Directive):
         """Return the calls that may pass, of those that the target knows; nothing where there is no filter."""
         if self.calls is None or self.host is None:
             return frozenset()
-        return frozenset(name for name in known_calls(self.host) if self.calls.allows(name))
+        return frozenset(name for name in self.host.known_calls if self.calls.allows(name))
 
     def strictness(self) -> int:
         """Filters have no order; a unit's own is met by ``intersected``."""
@@ -144,7 +144,7 @@ class SystemCallFilter(Directive):
     @classmethod
     def possible_elements(cls, host: HostFacts) -> tuple[str, ...]:
         """Return all calls that the target's systemd knows."""
-        return tuple(sorted(known_calls(host)))
+        return tuple(sorted(host.known_calls))
 
     def without(self, element: str) -> Self:
         """Return the filter without one name."""
@@ -156,7 +156,7 @@ class SystemCallFilter(Directive):
         """Count the calls that are let through and those that were recorded."""
         if self.calls is None or self.host is None:
             return ""
-        allowed = {name for name in known_calls(self.host) if self.calls.allows(name)}
+        allowed = {name for name in self.host.known_calls if self.calls.allows(name)}
         recorded = len(allowed & _recorded(evidence))
         return f"{len(allowed)} system calls are allowed, of which {recorded} were recorded"
 

@@ -182,18 +182,20 @@ class _Search:
         kept = [directive for name, directive in self.own.items() if name not in blamed]
         protected = self._sandbox(*kept, *self.temporary, *homes, protection).mounts
         wanted: dict[str, bool] = {}
+        table = protected
         for _ in range(ROUNDS):
-            table = _with_writable(protected, wanted)
             places = self._places_refused(table, blamed)
             if not places:
-                return self._folded(protected, _as_mounted(table, wanted), blamed)
+                return tuple(sorted(_as_mounted(table, wanted).items()))
             before = dict(wanted)
             for place, may_be_missing in places:
-                if place == "/":
-                    return None
                 wanted[place] = wanted.get(place, True) and may_be_missing
-            if wanted == before:
+            if wanted == before or "/" in wanted:
                 return None
+            table = _with_writable(protected, wanted)
+            folded = self._folded(_as_mounted(table, wanted))
+            if folded != wanted and not self._places_refused(_with_writable(protected, folded), blamed):
+                return tuple(sorted(folded.items()))
         return None
 
     def _places_refused(self, table: MountTable, blamed: set[str]) -> list[Writable]:
@@ -244,12 +246,9 @@ class _Search:
             path = parent_of(path)
         return place
 
-    def _folded(self, protected: MountTable, wanted: dict[str, bool], blamed: set[str]) -> tuple[Writable, ...]:
-        general = wanted if self.evidence.level is Level.STRICT else generalise(wanted)
-        folded = fold(general, LONGEST_LIST)
-        if folded != wanted and self._places_refused(_with_writable(protected, folded), blamed):
-            folded = wanted
-        return tuple(sorted(folded.items()))
+    def _folded(self, wanted: dict[str, bool]) -> dict[str, bool]:
+        """Return a shorter list, which may be too wide to be as good: it is to be tried first, the exact one next."""
+        return fold(wanted if self.evidence.level is Level.STRICT else generalise(wanted), LONGEST_LIST)
 
 
 _NEW = frozenset({Access.CREATE, Access.BIND})

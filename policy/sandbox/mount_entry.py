@@ -82,7 +82,7 @@ class MountEntry:
     loses_writes: bool = False
     displaces_writable: bool = False
 
-    @property
+    @functools.cached_property
     def refuses_writes(self) -> bool:
         """Whether systemd sets the read-only flag on this mount (``mount_entry_read_only``, and the private /dev)."""
         return self.read_only or self.mode in _REFUSE_WRITES

@@ -54,9 +54,8 @@ class PrivateNamespaces:
 
     def judge(self, fact: Fact) -> Denial | None:
         """Return the denial by the first namespace in which the fact comes out differently."""
-        if not (self.network or self.ipc or self.removed_ipc or self.users or self.process_ids):
-            return None
-        if isinstance(fact.behaviour, PathUse) and not fact.behaviour.path.startswith(_SHOWING_NAMESPACES):
+        behaviour = fact.behaviour
+        if isinstance(behaviour, PathUse) and not behaviour.path.startswith(_SHOWING_NAMESPACES):
             return None
         for blamed, answer in (
             (self.network, self._network_answer),

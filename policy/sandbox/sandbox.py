@@ -76,13 +76,17 @@ class Sandbox:
         """
         if fact.exec_line.startswith("+"):
             return self.mounts.judge_privileged(fact)
-        if self.filters.single_answers and self.filters.failure is not None:
-            return Denial(fact, *self.filters.failure, "EACCES", _NO_START)
+        if self._failure is not None:
+            return Denial(fact, *self._failure, "EACCES", _NO_START)
         for ask in self._asked[type(fact.behaviour)]:
             denial = ask(fact)
             if denial is not None:
                 return denial
         return None
+
+    @cached_property
+    def _failure(self) -> tuple[str, str] | None:
+        return self.filters.failure
 
     @cached_property
     def _asked(self) -> Mapping[type[Behaviour], tuple[Callable[[Fact], Denial | None], ...]]:

@@ -8,7 +8,6 @@ from policy.blame import Blame
 from policy.directives.path_list import PathListDirective
 from policy.directives.system_calls import SystemCallFilter
 from policy.drop_in import DropIn, Setting
-from policy.equivalence import known_calls
 from policy.host_facts import HostFacts
 from policy.settings import parse_settings
 from policy.unit_settings import UnitSettings
@@ -99,7 +98,7 @@ def _is_looser(name: str, one: object, other: object, host: HostFacts) -> bool:
 
 def _calls(directive: SystemCallFilter, host: HostFacts) -> frozenset[str]:
     calls = directive.calls
-    return frozenset(name for name in known_calls(host) if calls is None or calls.allows(name))
+    return frozenset(name for name in host.known_calls if calls is None or calls.allows(name))
 
 
 def _is_covered(path: str, paths: set[str]) -> bool:

@@ -16,7 +16,6 @@ from policy.directives.identity import UMask
 from policy.directives.namespaces import KINDS, RestrictNamespaces
 from policy.directives.network_control import IPAddressAllow, RestrictNetworkInterfaces, SocketBindAllow
 from policy.directives.system_calls import SystemCallArchitectures, SystemCallErrorNumber, SystemCallFilter
-from policy.equivalence import known_calls
 from policy.host_facts import HostFacts
 from profiler.host import read_host_facts
 from profiler.machine import Host
@@ -103,7 +102,7 @@ def test_capability_sets(kind: type[CapabilityBoundingSet] | type[AmbientCapabil
 
 def loadable(host: HostFacts) -> frozenset[str]:
     """Return the calls that libseccomp of this machine has a number for."""
-    known = sorted(known_calls(host))
+    known = sorted(host.known_calls)
     (values,) = dumped("SystemCallFilter", [[f"~{' '.join(known)}"]])
     return frozenset(values[0].removeprefix("~").split())
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from policy.behaviour import Fact, SystemCall
 from policy.directives.base import Evidence
 from policy.directives.system_calls import SystemCallArchitectures, SystemCallErrorNumber, SystemCallFilter
-from policy.equivalence import BASELINE, CLASSES, WEIGHTY_GROUPS, closure, known_calls, needed_calls
+from policy.equivalence import BASELINE, CLASSES, WEIGHTY_GROUPS, closure, needed_calls
 from policy.host_facts import HostFacts
 from policy.settings import build_sandbox, parse_settings
 from policy.shipped_host_facts import for_version
@@ -34,7 +34,7 @@ def parsed(*lines: str, host: HostFacts = HOST) -> SystemCallList:
 
 
 def allowed(read: SystemCallList) -> set[str]:
-    return {name for name in known_calls(HOST) if read.allows(name)}
+    return {name for name in HOST.known_calls if read.allows(name)}
 
 
 def test_groups_that_nothing_used_are_taken_out() -> None:
@@ -67,7 +67,7 @@ def test_groups_that_come_up_under_load_stay() -> None:
 def test_the_baseline_is_in_every_form(version: int) -> None:
     host = for_version(version)
     for form in candidates("read", host=host):
-        assert all(form.allows(name) for name in BASELINE & known_calls(host))
+        assert all(form.allows(name) for name in BASELINE & host.known_calls)
         assert form.allows("write")
         assert form.allows("sendto")
 
@@ -161,7 +161,7 @@ def test_an_intersection_allows_what_both_allow(first: list[str], second: list[s
 
 
 @settings(deadline=None)
-@given(st.frozensets(st.sampled_from(sorted(known_calls(HOST))), max_size=8))
+@given(st.frozensets(st.sampled_from(sorted(HOST.known_calls)), max_size=8))
 def test_a_closure_stays_out_of_weighty_groups(recorded: frozenset[str]) -> None:
     closed = closure(recorded, HOST)
     assert recorded <= closed
@@ -172,7 +172,7 @@ def test_a_closure_stays_out_of_weighty_groups(recorded: frozenset[str]) -> None
 
 
 def test_all_names_of_the_classes_are_calls_of_some_systemd() -> None:
-    known = known_calls(HOST) | known_calls(for_version(262))
+    known = HOST.known_calls | for_version(262).known_calls
     newer = {"getxattrat", "setxattrat", "listxattrat", "removexattrat", "open_tree_attr"}
     elsewhere = {"oldstat", "oldlstat", "oldfstat", "oldumount", "fstatat64", "_newselect", "signal"}
     unknown = {name for group in CLASSES for name in group} - known - newer - elsewhere
@@ -180,7 +180,7 @@ def test_all_names_of_the_classes_are_calls_of_some_systemd() -> None:
 
 
 def test_names_that_the_target_cannot_read_are_never_written() -> None:
-    assert needed_calls(frozenset({"from_the_future", "read"}), HOST) <= known_calls(HOST)
+    assert needed_calls(frozenset({"from_the_future", "read"}), HOST) <= HOST.known_calls
 
 
 def test_without_tables_nothing_is_proposed() -> None:
