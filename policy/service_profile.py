@@ -52,7 +52,7 @@ BEGINNING = f'{{"{_MARK}":'.encode()
 _SEEN = "seen"  # of a fact in a merged profile: the places of the recordings that saw it, counted from 0
 _KINDS: dict[str, type[Behaviour]] = {kind.__name__: kind for kind in BEHAVIOURS}
 _POSITIONS = {kind: position for position, kind in enumerate(BEHAVIOURS)}
-_scan = json.JSONDecoder().scan_once
+_scan = json.JSONDecoder().raw_decode
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 
 
@@ -249,8 +249,8 @@ class _Loader:
 
     def _object(self, number: int, line: str) -> dict[str, object]:
         try:
-            value, end = _scan(line, 0)  # json.loads without its look for white space, as we write none
-        except (ValueError, RecursionError, StopIteration):
+            value, end = _scan(line)  # json.loads without its look for white space, as we write none
+        except (ValueError, RecursionError):
             value, end = None, -1
         if end != len(line):
             raise self._error(number, "not a line of JSON")

@@ -142,7 +142,7 @@ class MountTable:
         while (found := self._decides.get(place)) is None:
             place = parent_of(place)
         directory = parent_of(path)
-        if place != path and place != directory and len(self._decides) < REMEMBERED:
+        if place not in (path, directory) and len(self._decides) < REMEMBERED:
             self._decides[directory] = found
         return found
 
