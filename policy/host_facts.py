@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+CONTROL_GROUP_PROGRAMS = "BPF programs on control groups"
+DEVICE_CONTROL = "control of devices by control group"
+"""Mechanisms of the kernel that containers often lack, and of which systemd only logs that it cannot use them."""
+
 
 @dataclass(frozen=True)
 class HostFacts:
@@ -23,6 +27,7 @@ class HostFacts:
     features: frozenset[str] = frozenset()
     security_modules: frozenset[str] | None = None  # /sys/kernel/security/lsm; None: not known
     missing_libraries: frozenset[str] = frozenset()  # of those that systemd loads when it needs them: "libbpf"
+    refused: Mapping[str, str] = field(default_factory=dict)  # mechanisms that cannot be used there, each with why
     unprivileged_port_start: int = 1024  # /proc/sys/net/ipv4/ip_unprivileged_port_start
 
     @cached_property

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 
-from policy.host_facts import HostFacts
+from policy.host_facts import CONTROL_GROUP_PROGRAMS, DEVICE_CONTROL, HostFacts
 from policy.shipped_host_facts import expand_sets
+from profiler import control_group_programs
 from profiler.errors import ToolError
 from profiler.machine import Machine
 
 PORT_START = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 SECURITY_MODULES = "/sys/kernel/security/lsm"
 DEFAULT_PORT_START = 1024
+_BOOTED = "/run/systemd/system"  # sd_booted(3)
+_HIERARCHY = "/sys/fs/cgroup"
+_HYBRID = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")  # where the manager's own hierarchy is among others
 LOADED_AT_RUN_TIME = frozenset({"libbpf"})
 
 # As uname(2) says it, and as systemd does: src/basic/architecture.c of systemd 252.
@@ -57,6 +61,7 @@ def read_host_facts(machine: Machine) -> HostFacts:
         features=features,
         security_modules=parse_security_modules(machine.run(["cat", SECURITY_MODULES], check=False).stdout),
         missing_libraries=parse_missing_libraries(machine.run(["ldconfig", "-p"], check=False).stdout),
+        refused=read_refused(machine),
         unprivileged_port_start=_port_start(machine),
     )
 
@@ -136,6 +141,30 @@ def parse_missing_libraries(said: str) -> frozenset[str]:
     """
     names = set(re.findall(r"^\s+(\S+)\.so\.[01] ", said, re.MULTILINE))
     return LOADED_AT_RUN_TIME - names if names else frozenset()
+
+
+def read_refused(machine: Machine) -> dict[str, str]:
+    """Return which mechanisms systemd cannot use there, each with why; none where another program is PID 1."""
+    asked = ["stat", "--file-system", "--format=%n %T", _BOOTED, _HIERARCHY, *_HYBRID]
+    return parse_refused(machine.run(asked, check=False).stdout, control_group_programs.refusal())
+
+
+def parse_refused(file_systems: str, programs: str) -> dict[str, str]:
+    """Return the same for the lines of stat(1) with ``%n %T``, and why the kernel takes no ``programs``.
+
+    systemd puts its programs on control groups of version 2, its own hybrid hierarchy included; devices it controls by
+    them only where everything is of version 2, else by the controller of version 1 (``cg_unified_controller``,
+    ``cg_all_unified``; ``bpf-devices.c``).
+    """
+    types = dict(line.split(" ", 1) for line in file_systems.splitlines())
+    if _BOOTED not in types:
+        return {}
+    second = {place for place, kind in types.items() if kind == "cgroup2fs"}
+    if not second & {_HIERARCHY, *_HYBRID}:
+        return {CONTROL_GROUP_PROGRAMS: "control groups of version 2 are not mounted"}
+    if not programs:
+        return {}
+    return {CONTROL_GROUP_PROGRAMS: programs} | ({DEVICE_CONTROL: programs} if _HIERARCHY in second else {})
 
 
 def parse_port_start(said: str) -> int:

@@ -93,6 +93,8 @@ class Directive(ABC):
     """The build options without which systemd accepts the directive and does nothing: ``BPF_FRAMEWORK``."""
     loads: ClassVar[tuple[str, ...]] = ()
     """The libraries that systemd loads at run time for it, and without which it does nothing: ``libbpf``."""
+    mechanism: ClassVar[str] = ""
+    """What of ``HostFacts.refused`` it is made of, and without which systemd only logs that it does nothing."""
     levels: ClassVar[str] = ""
     """How the levels of tightness differ, in words; empty if they do not."""
     exception_of: ClassVar[tuple[str, ...]] = ()
@@ -140,7 +142,9 @@ class Directive(ABC):
         if missing:
             return f"systemd was built without {' '.join(missing)}"
         absent = [library for library in cls.loads if library in host.missing_libraries]
-        return f"{' '.join(absent)}, which systemd loads for it, is not installed" if absent else ""
+        if absent:
+            return f"{' '.join(absent)}, which systemd loads for it, is not installed"
+        return host.refused.get(cls.mechanism, "")
 
     @abstractmethod
     def contribute(self, sandbox: Sandbox) -> None:

@@ -18,7 +18,7 @@ from policy.behaviour import (
 )
 from policy.directives.base import Directive, Evidence
 from policy.directives.choice import Choice
-from policy.host_facts import HostFacts
+from policy.host_facts import DEVICE_CONTROL, HostFacts
 from policy.level import Level
 from policy.path_encoding import (
     InexpressiblePath,
@@ -74,7 +74,8 @@ class PrivateDevices(Choice):
         sandbox.filters.deny_calls(name, self.setting, calls)
         sandbox.capabilities.drop(name, self.setting, frozenset({"CAP_MKNOD", "CAP_SYS_RAWIO"}))
         sandbox.filters.add(name, self.setting, _refuses_device_nodes)
-        sandbox.devices.imply_closed(name, self.setting)
+        if DEVICE_CONTROL not in sandbox.host.refused:
+            sandbox.devices.imply_closed(name, self.setting)
 
 
 def _refuses_device_nodes(fact: Fact) -> str:
@@ -92,6 +93,7 @@ class DevicePolicy(Choice):
     """
 
     since: ClassVar = {"closed": 208, "strict": 208}
+    mechanism: ClassVar = DEVICE_CONTROL
     order: ClassVar = ("auto", "closed", "strict")
     manual: ClassVar = "systemd.resource-control(5), Options"
     levels: ClassVar = "strict proposes strict"
@@ -140,6 +142,7 @@ class DeviceAllow(Directive):
     """
 
     since: ClassVar = {"": 208}
+    mechanism: ClassVar = DEVICE_CONTROL
     manual: ClassVar = "systemd.resource-control(5), Options"
     exception_of: ClassVar = ("DevicePolicy",)
     about: ClassVar = (PathUse, DeviceNodeMade)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from policy.behaviour import Access, Fact, FileKind, PathUse
 from policy.directives.base import Directive, Evidence
-from policy.host_facts import HostFacts
+from policy.host_facts import CONTROL_GROUP_PROGRAMS, HostFacts
 from policy.level import Level
 from policy.sandbox.file_system_types import TYPE_AT, type_at
 from policy.sandbox.sandbox import Sandbox
@@ -53,6 +53,7 @@ class RestrictFileSystems(Directive):
     summary: ClassVar = "no files on file systems of these types"
     needs: ClassVar = ("BPF_FRAMEWORK",)
     loads: ClassVar = ("libbpf",)
+    mechanism: ClassVar = CONTROL_GROUP_PROGRAMS
     about: ClassVar = (PathUse,)
     denied_examples: ClassVar = {
         "~@privileged-api": Fact(PathUse("/sys/kernel/debug/gpio", Access.READ, FileKind.REGULAR)),

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from policy.behaviour import Fact, SocketAddress
 from policy.directives.base import Directive, Evidence
 from policy.directives.network import INTERNET, met_addresses, used_families
-from policy.host_facts import HostFacts
+from policy.host_facts import CONTROL_GROUP_PROGRAMS, HostFacts
 from policy.level import Level
 from policy.sandbox.addresses import Network, is_loopback, parse_address, parse_networks
 from policy.sandbox.network import BindRule
@@ -22,6 +22,7 @@ class _AddressList(Directive, abstract=True):
     # What IPAddressAllow= and IPAddressDeny= have in common: words that stand for networks.
 
     since: ClassVar = {"": 235}
+    mechanism: ClassVar = CONTROL_GROUP_PROGRAMS
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
 
     words: tuple[str, ...] = ()
@@ -162,6 +163,7 @@ class _BindList(Directive, abstract=True):
 
     needs: ClassVar = ("BPF_FRAMEWORK",)
     loads: ClassVar = ("libbpf",)
+    mechanism: ClassVar = CONTROL_GROUP_PROGRAMS
 
     since: ClassVar = {"": 249}
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
@@ -255,7 +257,7 @@ MOST_RULES = 128
 
 def enforces_bpf(host: HostFacts) -> bool:
     """Whether the target is known to have what systemd's own BPF programs need."""
-    return "+BPF_FRAMEWORK" in host.features
+    return "+BPF_FRAMEWORK" in host.features and CONTROL_GROUP_PROGRAMS not in host.refused
 
 
 def bound_ports(evidence: Evidence) -> tuple[str, ...]:
@@ -308,6 +310,7 @@ class RestrictNetworkInterfaces(Directive):
     since: ClassVar = {"": 250}
     needs: ClassVar = ("BPF_FRAMEWORK",)
     loads: ClassVar = ("libbpf",)
+    mechanism: ClassVar = CONTROL_GROUP_PROGRAMS
     manual: ClassVar = "systemd.resource-control(5), Network Accounting and Control"
     levels: ClassVar = "strict only: lo"
     summary: ClassVar = "packets on these network interfaces only"

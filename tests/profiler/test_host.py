@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from policy.host_facts import CONTROL_GROUP_PROGRAMS, DEVICE_CONTROL
+from profiler import twin
 from profiler.errors import ToolError
 from profiler.host import (
     parse_architecture,
@@ -14,6 +16,7 @@ from profiler.host import (
     parse_kernel,
     parse_missing_libraries,
     parse_port_start,
+    parse_refused,
     parse_syscall_sets,
     parse_version,
     read_host_facts,
@@ -119,3 +122,32 @@ def test_a_library_that_systemd_would_load_is_missed() -> None:
     assert parse_missing_libraries(LIBRARIES + found) == set()
     assert parse_missing_libraries(LIBRARIES + found.replace("so.1", "so.0")) == set()
     assert parse_missing_libraries("") == set(), "no ldconfig, no list: nothing is known to be missing"
+
+
+def booted(*hierarchies: str) -> str:
+    return "".join(f"{line}\n" for line in ("/run/systemd/system tmpfs", *hierarchies))
+
+
+UNIFIED = booted("/sys/fs/cgroup cgroup2fs")
+HYBRID = booted("/sys/fs/cgroup tmpfs", "/sys/fs/cgroup/unified cgroup2fs", "/sys/fs/cgroup/systemd cgroupfs")
+LEGACY = booted("/sys/fs/cgroup tmpfs", "/sys/fs/cgroup/systemd cgroupfs")
+
+
+@pytest.mark.parametrize(
+    ("file_systems", "programs", "refused"),
+    [
+        (UNIFIED, "", set()),
+        (UNIFIED, "not permitted", {CONTROL_GROUP_PROGRAMS, DEVICE_CONTROL}),
+        (HYBRID, "", set()),
+        (HYBRID, "not permitted", {CONTROL_GROUP_PROGRAMS}),
+        (LEGACY, "", {CONTROL_GROUP_PROGRAMS}),
+        ("/sys/fs/cgroup tmpfs\n", "not permitted", set()),
+    ],
+    ids=["unified", "unified in a container", "hybrid", "hybrid in a container", "version 1", "no systemd"],
+)
+def test_what_control_groups_cannot_do_is_known(file_systems: str, programs: str, refused: set[str]) -> None:
+    assert parse_refused(file_systems, programs).keys() == refused
+
+
+def test_a_twin_refuses_nothing(session_twin: twin.Twin) -> None:
+    assert read_host_facts(session_twin).refused == {}

@@ -10,7 +10,7 @@ from policy.behaviour import Access, Fact, SocketAddress, SocketOpened, SystemCa
 from policy.directives.base import Evidence, all_directives
 from policy.directives.network import PrivateNetwork, RestrictAddressFamilies
 from policy.directives.network_control import IPAddressAllow, IPAddressDeny, reached_addresses
-from policy.host_facts import HostFacts
+from policy.host_facts import CONTROL_GROUP_PROGRAMS, DEVICE_CONTROL, HostFacts
 from policy.level import Level
 from policy.settings import build_sandbox, parse_settings
 from policy.shipped_host_facts import for_version
@@ -154,6 +154,22 @@ def test_a_framework_without_its_library_is_none(name: str) -> None:
     kind = all_directives()[name]
     assert kind.unenforced(host) == ""
     assert "libbpf" in kind.unenforced(replace(host, missing_libraries=frozenset({"libbpf"})))
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "names"),
+    [
+        (
+            CONTROL_GROUP_PROGRAMS,
+            {"IPAddressAllow", "IPAddressDeny", "RestrictFileSystems", "RestrictNetworkInterfaces"},
+        ),
+        (DEVICE_CONTROL, {"DeviceAllow", "DevicePolicy"}),
+    ],
+)
+def test_what_a_container_refuses_to_systemd_protects_from_nothing(mechanism: str, names: set[str]) -> None:
+    host = HostFacts(262, features=frozenset({"+BPF_FRAMEWORK"}), refused={mechanism: "not permitted"})
+    void = {name for name, kind in all_directives().items() if kind.unenforced(host) == "not permitted"}
+    assert void == names | ({"SocketBindAllow", "SocketBindDeny"} if mechanism == CONTROL_GROUP_PROGRAMS else set())
 
 
 def test_the_level_strict_lists_the_peers_that_were_met() -> None:
