@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from profiler import standard_streams
+from profiler import progress, standard_streams
 from profiler.command_folder import CommandFolder
 from profiler.errors import ExitCode, ToolError
 from profiler.installation import ensure_own_policy, explain
@@ -68,6 +68,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
     A command returns None or an ExitCode. Raises nothing but SystemExit, after SIGTERM or SIGHUP.
     """
+    progress.be_quiet(quiet=False)
     try:
         ensure_own_policy()
         status = _invoke(arguments)

@@ -27,14 +27,19 @@ class JsonStyle(StrEnum):
 
 
 def quiet_option(command: Command) -> Command:
-    """Add ``-q``/``--quiet``, which silences progress; the command needs no parameter for it."""
+    """Add ``-q``/``--quiet``, which silences progress and all other news; the command needs no parameter for it."""
 
     def silence(_context: click.Context, _option: click.Parameter, given: bool) -> None:
         if given:
             progress.be_quiet()
 
     return click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, callback=silence, help="Show no progress, only errors."
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=silence,
+        help="Show no progress and no news, only errors and warnings.",
     )(command)
 
 

@@ -225,6 +225,11 @@ def note(text: str) -> None:
     _progress.note(text)
 
 
-def be_quiet() -> None:
-    """Show no progress from now on; errors are still shown."""
-    _progress.quiet = True
+def is_quiet() -> bool:
+    """Whether only errors are to be shown."""
+    return _progress.quiet
+
+
+def be_quiet(*, quiet: bool = True) -> None:
+    """Show no progress and no news from now on, or again all of it; errors and warnings are always shown."""
+    _progress.quiet = quiet

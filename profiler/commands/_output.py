@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from profiler import progress
 from profiler.documents import Document
 from profiler.options import JsonStyle
 from profiler.pager import paged
@@ -19,3 +20,12 @@ def show(style: JsonStyle, document: Document, lines: Iterable[str]) -> None:
             return
         for line in lines:
             click.echo(line)
+
+
+def tell(line: str) -> None:
+    """Print a line about what was done, on standard error: with ``--quiet`` only if it warns of something."""
+    if line.startswith(_WARNINGS) or not progress.is_quiet():
+        click.echo(line, err=True)
+
+
+_WARNINGS = ("warning: ", "lost: ", "note: ", "not exercised: ", "ended by Ctrl-C: ")

@@ -12,7 +12,7 @@ from policy.level import Level
 from policy.template import template_of
 from policy.wording import advice_in_words
 from profiler import profile_file, progress
-from profiler.commands._output import show
+from profiler.commands._output import show, tell
 from profiler.documents import generated_document
 from profiler.generation import generate
 from profiler.level_option import level_option
@@ -55,9 +55,9 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
         generated = generate(
             recorded, host, accept_partial=options["accept_partial"], level=level, template=options["template"]
         )
-    click.echo(str(rate(generated.decision)), err=True)
+    tell(str(rate(generated.decision)))
     for advice in generated.advice:
-        click.echo(f"advice: {advice_in_words(advice)}", err=True)
+        tell(f"advice: {advice_in_words(advice)}")
     style: JsonStyle = options["json_style"]
     if output is None:
         show(style, generated_document(generated, level, output), generated.text.splitlines())
@@ -65,8 +65,8 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
     profile_file.write_text(output, generated.text, mode=0o644, force=options["force"])
     if style is not JsonStyle.OFF:
         click.echo(style.render(generated_document(generated, level, output)))
-    click.echo(f"wrote {len(generated.drop_in.settings)} settings to {output}", err=True)
+    tell(f"wrote {len(generated.drop_in.settings)} settings to {output}")
     if options["template"]:
         place = f"/etc/systemd/system/{template_of(recorded.header.unit.name)}.d/{OUR_DROP_IN}"
-        click.echo(f"for all instances, install it as {place} and run: systemctl daemon-reload", err=True)
-    click.echo(f"next: {pasteable(['unit-tailor', 'replay', str(profile), str(output)])}", err=True)
+        tell(f"for all instances, install it as {place} and run: systemctl daemon-reload")
+    tell(f"next: {pasteable(['unit-tailor', 'replay', str(profile), str(output)])}")

@@ -15,6 +15,7 @@ from policy.host_facts import HostFacts
 from policy.replay import Replayed, replay
 from policy.service_profile import Profile
 from profiler import profile_file, progress
+from profiler.commands._output import tell
 from profiler.commands.record import conclude
 from profiler.documents import Document, hardening_document
 from profiler.errors import ExitCode
@@ -156,7 +157,7 @@ def _prove(
         )
     if relaxed.relaxations:
         profile_file.write_text(drop_in_path, relaxed.drop_in.render(), mode=0o644, force=True)
-    click.echo(f"wrote {profile_path} and {drop_in_path}", err=True)
+    tell(f"wrote {profile_path} and {drop_in_path}")
     return relaxed
 
 
@@ -172,7 +173,7 @@ def _minimise(cut: _Cut, relaxed: Relaxed, order: Order, style: JsonStyle) -> in
     _answer(style, answer)
     _say(style, minimisation_in_words(found))
     for line in (f"wrote {output}", *minimisation_advice(found, order, drop_in, profile, output)):
-        click.echo(line, err=True)
+        tell(line)
     return minimisation_status(found, order)
 
 
@@ -209,7 +210,7 @@ def _conclude(relaxed: Relaxed, name: str, drop_in_path: Path, style: JsonStyle)
     if not relaxed.verdict.fits:
         return ExitCode.DOES_NOT_FIT
     for line in installation_advice(name, drop_in_path):
-        click.echo(line, err=True)
+        tell(line)
     return ExitCode.DONE
 
 

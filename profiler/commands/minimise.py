@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from profiler import profile_file, progress
-from profiler.commands._output import show
+from profiler.commands._output import show, tell
 from profiler.documents import minimisation_document
 from profiler.drop_in_file import read_drop_in
 from profiler.errors import UsageError
@@ -72,8 +72,8 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
     with progress.step(f"minimising {drop_in} for {order.unit}") as step:
         found = minimise(order, step.detail)
     profile_file.write_text(output, found.drop_in.render(), mode=0o644, force=True)
-    click.echo(f"wrote {output}", err=True)
+    tell(f"wrote {output}")
     show(options["json_style"], minimisation_document(order.unit, found, output), minimisation_in_words(found))
     for line in minimisation_advice(found, order, drop_in, options["profile"], output):
-        click.echo(line, err=True)
+        tell(line)
     return minimisation_status(found, order)

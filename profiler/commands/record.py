@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from profiler import profile_file, progress
+from profiler.commands._output import tell
 from profiler.documents import recording_document
 from profiler.errors import ExitCode, UsageError
 from profiler.machine_choice import MachineChoice, machine_options
@@ -128,7 +129,7 @@ def conclude(
         raise recorded.lived.workload_error
     profile_file.write_profile(destination, recorded.profile, force=force)
     for line in recording_summary(recorded, destination, next_command=next_command):
-        click.echo(line, err=True)
+        tell(line)
     if recorded.lived.interrupted:
         return ExitCode.INTERRUPTED
     if recorded.profile.is_partial:

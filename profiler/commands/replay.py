@@ -11,7 +11,7 @@ from policy.drop_in import DropIn
 from policy.replay import Replayed, replay
 from policy.service_profile import Profile
 from profiler import profile_file, progress
-from profiler.commands._output import show
+from profiler.commands._output import show, tell
 from profiler.drop_in_file import read_drop_in, remarks
 from profiler.errors import ExitCode, UsageError
 from profiler.host import read_host_facts
@@ -75,7 +75,7 @@ def command(profile: Path, drop_in: Path, systemd: int | None, json_style: JsonS
     if replayed.denials or (agreement and agreement.is_blocked):
         return ExitCode.DOES_NOT_FIT
     unit = recorded.header.unit.name
-    click.echo(f"next: {pasteable(['unit-tailor', 'validate', unit, str(drop_in)])} --workload COMMAND", err=True)
+    tell(f"next: {pasteable(['unit-tailor', 'validate', unit, str(drop_in)])} --workload COMMAND")
     return ExitCode.DONE
 
 

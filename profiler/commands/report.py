@@ -14,7 +14,7 @@ from policy.level import Level
 from policy.report.build import report
 from policy.report.model import Report
 from profiler import profile_file, progress
-from profiler.commands._output import show
+from profiler.commands._output import show, tell
 from profiler.drop_in_file import read_drop_in, remarks
 from profiler.generation import generate
 from profiler.level_option import level_option
@@ -85,9 +85,9 @@ def command(profile: Path, drop_in: Path | None, output: Path | None, kind: Form
     else:
         show(style, document(found), lines(found, _columns()))
         return
-    click.echo(printable(f"wrote the report on {found.unit}: {destination}"), err=True)
+    tell(printable(f"wrote the report on {found.unit}: {destination}"))
     if writes_page:
-        click.echo(printable(f"open it in a browser: {destination.resolve().as_uri()}"), err=True)
+        tell(printable(f"open it in a browser: {destination.resolve().as_uri()}"))
 
 
 def _columns() -> int:

@@ -9,7 +9,7 @@ import click
 
 from policy.drop_in import DropIn
 from profiler import profile_file, progress
-from profiler.commands._output import show
+from profiler.commands._output import show, tell
 from profiler.documents import validation_document
 from profiler.drop_in_file import origin_remarks, read_drop_in
 from profiler.errors import ExitCode, UsageError
@@ -96,7 +96,7 @@ def command(unit: str, drop_in: Path, workload: Workload | None, machine_choice:
     judged = output if relaxed.relaxations else drop_in
     if relaxed.relaxations:
         profile_file.write_text(output, relaxed.drop_in.render(), mode=0o644, force=True)
-        click.echo(f"wrote {output}", err=True)
+        tell(f"wrote {output}")
     return _conclude(study.name, relaxed, judged, options["json_style"])
 
 
@@ -118,5 +118,5 @@ def _conclude(unit: str, relaxed: Relaxed, drop_in: Path, style: JsonStyle) -> i
     show(style, validation_document(unit, relaxed, drop_in), validation_in_words(relaxed, unit))
     advice = installation_advice if relaxed.verdict.fits else relaxing_advice
     for line in advice(unit, drop_in):
-        click.echo(line, err=True)
+        tell(line)
     return ExitCode.DONE if relaxed.verdict.fits else ExitCode.DOES_NOT_FIT

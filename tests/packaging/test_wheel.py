@@ -1,4 +1,4 @@
-"""The wheel holds exactly the two packages, and its command runs wherever it is called, whatever lies around there."""
+"""The wheel holds exactly the two packages and the manual, and its command runs wherever it is called, whatever lies around there."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("policy", "profiler")
+MANUAL = Path("docs/man")
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -26,6 +27,7 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("build")
     for name in PACKAGES:
         shutil.copytree(repository / name, folder / name, ignore=IGNORED)
+    shutil.copytree(repository / MANUAL, folder / MANUAL)
     for name in ("fixtures", "tests"):  # a flat layout: setuptools could take these for packages too
         (folder / name).mkdir()
         (folder / name / "__init__.py").touch()
@@ -68,7 +70,7 @@ def command(environment: Path, tmp_path: Path) -> Command:
     return run
 
 
-def test_the_wheel_holds_exactly_the_two_packages(wheel: Path, repository: Path) -> None:
+def test_the_wheel_holds_exactly_the_two_packages_and_the_manual(wheel: Path, repository: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.split("/")[0].endswith(".dist-info")}
     written = {
@@ -77,7 +79,14 @@ def test_the_wheel_holds_exactly_the_two_packages(wheel: Path, repository: Path)
         for path in (repository / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert names == written
+    pages = {name for name in names if name.endswith(".1")}
+    assert names - pages == written
+    assert {Path(page).name for page in pages} == {page.name for page in (repository / MANUAL).iterdir()}
+
+
+def test_the_manual_is_where_man_looks(environment: Path, repository: Path) -> None:
+    page = repository / MANUAL / "unit-tailor-record.1"
+    assert (environment / "share" / "man" / "man1" / page.name).read_bytes() == page.read_bytes()
 
 
 def test_the_wheel_belongs_to_the_distribution_and_has_one_command(wheel: Path) -> None:

@@ -12,7 +12,7 @@ from policy.service_profile import dumps
 from profiler.cli import run_command_line
 from tests.policy.services import web_server
 
-OPTIONS = ["--systemd", "252", "-q"]
+OPTIONS = ["--systemd", "252"]
 
 
 @pytest.fixture
@@ -65,3 +65,17 @@ def test_what_cannot_be_read_is_refused_before_anything_is_written(
     assert run_command_line(["report", str(tmp_path / "none.profile"), *OPTIONS]) == 2
     assert "cannot read" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_quiet_is_quiet(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drop_in = str(tmp_path / "web.conf")
+    commands = (
+        ["report", str(recorded)],
+        ["generate", str(recorded), "-o", drop_in],
+        ["replay", str(recorded), drop_in],
+    )
+    for command in commands:
+        assert run_command_line([*command, "-q", *OPTIONS]) == 0
+        assert capsys.readouterr().err == ""
+    assert run_command_line(["replay", str(recorded), drop_in, *OPTIONS]) == 0
+    assert "next: " in capsys.readouterr().err
