@@ -1,4 +1,4 @@
-"""The wheel holds exactly the two packages and the manual, and its command runs wherever it is called, whatever lies around there."""
+"""The wheel holds the two packages and the manual; its command runs wherever it is called, whatever lies around."""
 
 from __future__ import annotations
 
