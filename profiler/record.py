@@ -62,14 +62,27 @@ class Recorded:
 class Preparation:
     """A recording of a unit that has not begun: what takes a while before it can is under way.
 
-    As a context manager, so that it is given up if it never begins. Raises ToolError when no recorder can work.
+    With ``running``, of the unit as it runs. As a context manager, so that it is given up if it never begins. Raises
+    ToolError when no recorder can work, or if a unit does not run that should.
     """
 
-    def __init__(self, unit: Unit, engine: Engine = Engine.AUTO, announce: Callable[[str], None] = nothing) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        engine: Engine = Engine.AUTO,
+        announce: Callable[[str], None] = nothing,
+        *,
+        running: bool = False,
+    ) -> None:
         self.properties = unit.properties()
         self.settings = unit.settings(self.properties)
+        if running and self.properties["ActiveState"] not in RUNNING:
+            raise ToolError(f"{unit.name} is not running: there is nothing to attach to", hint="leave out --attach")
         self.clock = PhaseClock()
-        self.watch = choose(engine, _assignment(unit, self.settings, self.clock, self.properties), announce)
+        if running:
+            self.clock.begin(Phase.SERVING)
+        assignment = _assignment(unit, self.settings, self.clock, self.properties)
+        self.watch = choose(engine, replace(assignment, running=running), announce)
 
     def __enter__(self) -> Preparation:
         return self
@@ -121,20 +134,17 @@ def record_running(
     engine: Engine = Engine.AUTO,
     announce: Callable[[str], None] = lambda _text: None,
     follow: Follow = nobody,
+    prepared: Preparation | None = None,
 ) -> Recorded:
     """Record what a running service does for a while, without a restart: its processes stay what they are.
 
-    Its start-up, reload and stop are not observed, and the profile says so. Raises ToolError if it does not run.
+    Its start-up, reload and stop are not observed, and the profile says so. ``prepared`` is as for ``record_unit``.
+    Raises ToolError if it does not run.
     """
-    properties = unit.properties()
-    settings = unit.settings(properties)
-    if properties["ActiveState"] not in RUNNING:
-        raise ToolError(f"{unit.name} is not running: there is nothing to attach to", hint="leave out --attach")
-    clock = PhaseClock()
-    clock.begin(Phase.SERVING)
-    watch = choose(engine, replace(_assignment(unit, settings, clock, properties), running=True), announce)
-    before = properties["MainPID"]
-    with _Timed(watch, clock) as timed:
+    prepared = prepared or Preparation(unit, engine, announce, running=True)
+    settings, clock, watch = prepared.settings, prepared.clock, prepared.watch
+    before = prepared.properties["MainPID"]
+    with prepared, _Timed(watch, clock) as timed:
         follow(Pulse(watch, clock, serving_for).live)
         lived = Life(unit, workload, serving_for, announce).attend(clock)
     if unit.properties()["MainPID"] != before:

@@ -34,13 +34,13 @@ from profiler.messages import (
 )
 from profiler.minimisation import Order, minimal_path, minimisation_status, minimise, notes_path
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
-from profiler.record import Recorded, record_unit
+from profiler.record import Recorded
 from profiler.service_options import check_option, duration_option, engine_option, workload_option
 from profiler.unit.names import full_name
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.unit_argument import unit_argument
-from profiler.validate.guard import attended
+from profiler.validate.attendance import record_attended
 from profiler.validate.relaxing import Relaxed, Trying
 from profiler.validate.validation import Verdict, validate
 
@@ -215,8 +215,8 @@ def _conclude(relaxed: Relaxed, name: str, drop_in_path: Path, style: JsonStyle)
 
 
 def _record(study: Unit, workload: Workload | None, options: dict[str, Any]) -> Recorded:
-    with progress.step(f"recording {study.name}") as step, attended(study, step.detail):
-        return record_unit(
+    with progress.step(f"recording {study.name}") as step:
+        return record_attended(
             study,
             workload=workload,
             serving_for=options["serving_for"],

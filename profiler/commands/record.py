@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ from profiler.errors import ExitCode, UsageError
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import recording_summary
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
-from profiler.record import Recorded, record_command, record_running, record_unit
+from profiler.record import Recorded, record_command
 from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.unit.names import full_name
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.unit_argument import complete_units, scope_option
-from profiler.validate.guard import attended
+from profiler.validate.attendance import record_attended
 
 SEPARATOR = "--"
 
@@ -104,19 +103,16 @@ def _record(unit: Unit, workload: Workload | None, options: dict[str, Any]) -> R
     unit.check_without_ours()
     if not options["attach"]:
         unit.check_may_restart()
-    with progress.step(f"recording {unit.name}") as step, _held(unit, step, attach=options["attach"]):
-        return (record_running if options["attach"] else record_unit)(
+    with progress.step(f"recording {unit.name}") as step:
+        return record_attended(
             unit,
             workload=workload,
             serving_for=options["serving_for"],
             engine=options["engine"],
             announce=step.detail,
             follow=step.follow,
+            attach=options["attach"],
         )
-
-
-def _held(unit: Unit, step: progress.Step, *, attach: bool) -> AbstractContextManager[None]:
-    return nullcontext() if attach else attended(unit, step.detail)
 
 
 def conclude(

@@ -20,13 +20,13 @@ from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
 from profiler.messages import blame_in_words, vanished_in_words
 from profiler.options import json_option, quiet_option
-from profiler.record import Recorded, record_running, record_unit
+from profiler.record import Recorded
 from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.terminal import printable
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.unit_argument import unit_argument
-from profiler.validate.guard import attended
+from profiler.validate.attendance import record_attended
 from profiler.validate.installed import installed
 from profiler.validate.relaxing import blame_for, suggestions
 from profiler.validate.validation import Verdict
@@ -91,12 +91,14 @@ def _lines(unit: str, verdict: Verdict, blamed: Sequence[Blame]) -> list[str]:
 
 def _record(unit: Unit, workload: Workload | None, seconds: float, engine: Engine, *, attach: bool) -> Recorded:
     with progress.step(f"watching {unit.name} under its drop-in") as step:
-        if attach:
-            return record_running(
-                unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail, follow=step.follow
-            )
-        unit.check_may_restart()
-        with attended(unit, step.detail):
-            return record_unit(
-                unit, workload=workload, serving_for=seconds, engine=engine, announce=step.detail, follow=step.follow
-            )
+        if not attach:
+            unit.check_may_restart()
+        return record_attended(
+            unit,
+            workload=workload,
+            serving_for=seconds,
+            engine=engine,
+            announce=step.detail,
+            follow=step.follow,
+            attach=attach,
+        )

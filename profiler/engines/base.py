@@ -34,6 +34,8 @@ class Watch(ABC):
     """A recording in progress, as a context manager; facts are complete after its end."""
 
     name: str
+    slow: bool = False
+    """Whether a service can be slowed down so much that systemd loses patience with it."""
 
     @abstractmethod
     def __enter__(self) -> Watch:

@@ -50,6 +50,8 @@ class TracingWatch(Watch):
     Of a unit that runs already, all processes are traced as well, and their state is taken over from /proc.
     """
 
+    slow = True
+
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._objects = MachineObjects(assignment.machine)

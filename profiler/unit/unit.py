@@ -22,6 +22,11 @@ OUR_DROP_IN = "zz-unit-tailor.conf"
 OUR_TEST_DROP_IN = "zzz-unit-tailor-test.conf"
 """The name of a drop-in under test, behind an installed one."""
 
+OUR_HEAD_ROOM = "zzz-unit-tailor-room.conf"
+"""The name of a drop-in that makes time limits longer during a recording; one under test comes after it."""
+
+OURS = frozenset({OUR_DROP_IN, OUR_TEST_DROP_IN, OUR_HEAD_ROOM})
+
 RUNNING = frozenset({"active", "reloading", "activating"})
 """The values of ActiveState= of a unit that runs, or is about to."""
 
@@ -184,7 +189,7 @@ class Unit:
     def _assignments(self, properties: dict[str, str]) -> list[tuple[str, str]]:
         collected: list[tuple[str, str]] = []
         for path in (properties["FragmentPath"], *properties["DropInPaths"].split()):
-            if not path or PurePosixPath(path).name in {OUR_DROP_IN, OUR_TEST_DROP_IN}:
+            if not path or PurePosixPath(path).name in OURS:
                 continue
             text = os.fsencode(self.machine.run(["cat", "--", path]).stdout)
             for assignment in unit_file.parse(text).assignments("Service"):

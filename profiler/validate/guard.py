@@ -37,6 +37,9 @@ RECOVERY_TIMEOUT = 300.0
 
 DESCRIPTION = "unit-tailor puts a service back"
 
+NOTIFY_SOCKET = "/run/systemd/notify"
+"""Where systemd as PID 1 listens to services (``manager_setup_notify`` in systemd's ``src/core/manager.c``)."""
+
 # $1 lock or nothing, $2 note, $3 unit, $4 what to do with the unit afterwards, $5 timer to stop or nothing, then the
 # files to remove. A stop without a limit of its own that hangs ends with SIGKILL, as in ``Systemctl.change``: after
 # that, a second job waits for what the first one goes on to do.
@@ -86,6 +89,22 @@ rm -f -- "$note"
 """
 
 
+# $1 lock or nothing, $2 note, $3 unit, $4 its main process, $5 its own watchdog in microseconds
+WATCHDOG = f"""
+lock=$1 note=$2 unit=$3 process=$4 watchdog=$5
+[ -z "$lock" ] || {{ exec 9>>"$lock" && flock 9; }} || exit 1
+[ -e "$note" ] || {{ rm -f -- "$note.staged"; exit 0; }}
+if [ "$(systemctl show --property=MainPID --value -- "$unit")" = "$process" ]; then
+    NOTIFY_SOCKET={NOTIFY_SOCKET} systemd-notify --pid="$process" WATCHDOG_USEC="$watchdog"
+fi
+rm -f -- "$note"
+[ -z "$lock" ] || rm -f -- "$lock"
+"""
+
+KINDS = {"put back": PUT_BACK, "confirm": CONFIRM, "watchdog": WATCHDOG}
+"""The scripts by the names that notes have for them."""
+
+
 @dataclass(frozen=True)
 class Duty:
     """What has to be done if we die: a script of this file and its words after lock and note."""
@@ -107,6 +126,11 @@ class Duty:
     def confirm(cls, trial: str, permanent: str, record: str, timer: str) -> Duty:
         """Make a drop-in on trial permanent if it had got to its place, and leave it on trial if it had not."""
         return cls(CONFIRM, (trial, permanent, record, timer))
+
+    @classmethod
+    def watchdog(cls, unit: str, process: str, microseconds: int) -> Duty:
+        """Give a running service its own watchdog again, if it still is that process."""
+        return cls(WATCHDOG, (unit, process, str(microseconds)))
 
     def command(self, lock: str, note: str) -> list[str]:
         """Return the command line that does it: once it has the lock, if any, and only while the note is there."""
@@ -170,7 +194,7 @@ def recover(unit: Unit) -> bool:
         return False
     try:
         found = json.loads(text)
-        duty = Duty({"put back": PUT_BACK, "confirm": CONFIRM}[found["duty"]], tuple(map(str, found["words"])))
+        duty = Duty(KINDS[found["duty"]], tuple(map(str, found["words"])))
     except (ValueError, KeyError, TypeError):
         raise ToolError(
             f"the note {path} cannot be read", hint=f"look at: unit-tailor status {unit.name}; then remove it"
@@ -187,7 +211,7 @@ def guarded(unit: Unit, duty: Duty) -> Iterator[Callable[[], None]]:
     """
     name = f"unit-tailor-guard-{secrets.token_hex(4)}.service"
     note = note_path(unit.name)
-    kind = "confirm" if duty.script == CONFIRM else "put back"
+    kind = next(kind for kind, script in KINDS.items() if script == duty.script)
     start_transient(unit.machine, name, duty.command(f"{STATE}/{unit.name}.lock", note), "--property=Type=exec")
     try:
         put(unit.machine, note, json.dumps({"duty": kind, "words": duty.words}).encode(), 0o600)
@@ -204,13 +228,3 @@ def start_transient(machine: Machine, name: str, command: list[str], *options: s
     words = [word.replace("$", "$$") for word in command]
     fixed = ["--quiet", "--collect", "--no-ask-password", f"--unit={name}", f"--description={DESCRIPTION}"]
     machine.run(["systemd-run", *fixed, *options, "--", *words])
-
-
-@contextmanager
-def attended(unit: Unit, announce: Callable[[str], None] = lambda _text: None) -> Iterator[None]:
-    """Hold a unit that will be started and stopped, but not changed: if we die, it is left as it was found."""
-    with locked(unit, announce):
-        afterwards = "start" if unit.is_active() else "stop"
-        with guarded(unit, Duty.put_back(unit.name, afterwards)) as whole:
-            yield
-            whole()

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from profiler.errors import ToolError
+from profiler.unit.time_limits import time_limits
 from profiler.unit.unit import OUR_DROP_IN, OUR_TEST_DROP_IN, Unit
 from profiler.validate.guard import Duty, guarded, locked
+from profiler.validate.head_room import HeadRoom, give, head_room_path
 from profiler.validate.placing import put, take_away
 
 
@@ -28,8 +30,12 @@ class Trial:
 
 
 @contextmanager
-def on_trial(unit: Unit, text: str, announce: Callable[[str], None] = lambda _text: None) -> Iterator[Trial]:
+def on_trial(
+    unit: Unit, text: str, announce: Callable[[str], None] = lambda _text: None, *, slow: bool = False
+) -> Iterator[Trial]:
     """Install a drop-in for this boot only and make systemd read it; restart is the caller's.
+
+    With ``slow``, what records it slows it down: systemd then waits longer for it (see ``head_room``).
 
     On leaving, the drop-in is removed and the unit is restarted (or stopped, if it was not running) under its own
     settings, unless ``keep`` was set and no exception is on its way. Raises ToolError if another drop-in overrules it.
@@ -37,8 +43,10 @@ def on_trial(unit: Unit, text: str, announce: Callable[[str], None] = lambda _te
     with locked(unit, announce):
         trial = Trial(unit, f"/run/systemd/system/{unit.name}.d/{OUR_TEST_DROP_IN}", unit.is_active())
         afterwards = "restart" if trial.was_active else "stop"
-        with guarded(unit, Duty.put_back(unit.name, afterwards, trial.path)) as whole:
+        room = HeadRoom(time_limits(unit)) if slow else HeadRoom()
+        with guarded(unit, Duty.put_back(unit.name, afterwards, trial.path, head_room_path(unit.name))) as whole:
             try:
+                give(unit, room, announce)
                 _install(trial, text)
                 yield trial
             except BaseException:
@@ -85,8 +93,17 @@ def ignored_lines(unit: Unit, name: str) -> tuple[str, ...]:
     return tuple(line for line in completed.stderr.splitlines() if name in line)
 
 
+def end_head_room(trial: Trial) -> None:
+    """Have systemd wait no longer than the unit says, from the next start on; harmless if there is no head-room."""
+    path = head_room_path(trial.unit.name)
+    if trial.unit.machine.path(path).exists():
+        take_away(trial.unit.machine, path)
+        trial.unit.systemctl.daemon_reload()
+
+
 def _remove(trial: Trial, afterwards: str) -> None:
     take_away(trial.unit.machine, trial.path)
+    take_away(trial.unit.machine, head_room_path(trial.unit.name))
     put_back(trial.unit, afterwards)
 
 

@@ -21,7 +21,7 @@ from profiler.unit.health import Wellness, wait_until_settled
 from profiler.unit.unit import RUNNING, Unit
 from profiler.unit.workload import Workload
 from profiler.validate.absence import absent_on
-from profiler.validate.trial import on_trial
+from profiler.validate.trial import end_head_room, on_trial
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def validate(
     with ExitStack() as stack:
         prepared = stack.enter_context(Preparation(unit, engine, announce))
         level_before, wellness = exposure(unit.machine, unit.name), _wellness(unit, prepared, check)
-        trial = stack.enter_context(on_trial(unit, text, announce))
+        trial = stack.enter_context(on_trial(unit, text, announce, slow=prepared.watch.slow))
         level_after = exposure(unit.machine, unit.name)
         problem, under = _live(unit, workload, prepared, wellness, host, announce=announce, follow=follow)
         seen = Verdict.on(assignments, under, host, before, problem, machine=unit.machine)
@@ -107,6 +107,8 @@ def validate(
             kept=keep and seen.fits,
         )
         trial.keep = keep and verdict.fits
+        if trial.keep:
+            end_head_room(trial)
         if trial.keep and trial.was_active:
             unit.systemctl.change("start", unit.name)
             wait_until_settled(unit)

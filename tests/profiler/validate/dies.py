@@ -20,9 +20,8 @@ from profiler import twin
 from profiler.engines.choice import Engine
 from profiler.generation import generate
 from profiler.host import read_host_facts
-from profiler.record import record_unit
 from profiler.unit.unit import Unit
-from profiler.validate.guard import attended
+from profiler.validate.attendance import record_attended
 from profiler.validate.transaction import apply, confirm, revert
 from profiler.validate.validation import validate
 from tests.profiler.validate.services import DROP_IN
@@ -37,11 +36,9 @@ def act(unit: Unit, action: str) -> None:
     """Do what is to be interrupted."""
     match action.split():
         case ["record", *engine]:
-            with attended(unit):
-                record_unit(unit, serving_for=0.1, engine=Engine(engine[0]) if engine else Engine.AUTO)
+            record_attended(unit, serving_for=0.1, engine=Engine(engine[0]) if engine else Engine.AUTO)
         case ["harden"]:
-            with attended(unit):
-                recorded = record_unit(unit, serving_for=0.1)
+            recorded = record_attended(unit, serving_for=0.1)
             host = read_host_facts(unit.machine)
             cut = generate(recorded.profile, host).drop_in
             validate(unit, cut.render(), cut.assignments, host)
