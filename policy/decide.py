@@ -76,7 +76,8 @@ class _Column:
 
 def decide(profile: Profile, host: HostFacts, level: Level = Level.STANDARD) -> Decision:
     """Return the strictest settings of a level for a profile on a target machine."""
-    evidence = Evidence(profile.facts, host, profile.header.unit, profile.header.start_up_observed, level)
+    known = profile.header
+    evidence = Evidence(profile.facts, host, known.unit, known.start_up_observed, level, known.account_directories)
     own = parse_settings(evidence.unit.assignments, host)
     baseline = build_sandbox(own, host, evidence.unit)
     says_nothing = own == parse_settings((), host) and not evidence.unit.dynamic_user

@@ -46,7 +46,8 @@ class Recording:
     twice counts it once. ``unobserved`` names what the recording could not see although the unit has it: the Exec
     lines that never ran ("ExecStop"). Times are in milliseconds after its beginning: ``phase_starts`` says when each
     phase began, ``discovery`` how many distinct facts there were when, with the end of the recording as its last point
-    (both empty in profiles of older versions).
+    (both empty in profiles of older versions). ``account_directories`` are the directories for state that belong to the
+    accounts as which the service ran. ``ended_on_reload``: its own ExecReload= ended it, and it was started again.
     """
 
     identity: str
@@ -62,6 +63,8 @@ class Recording:
     ending: Ending = Ending.COMPLETE
     phase_starts: tuple[tuple[int, Phase], ...] = ()
     discovery: tuple[tuple[int, int], ...] = ()
+    account_directories: tuple[str, ...] = ()
+    ended_on_reload: bool = False
 
     @property
     def duration(self) -> int:
@@ -103,6 +106,11 @@ class Header:
         return tuple(sorted(frozenset.intersection(*sets))) if sets else ()
 
     @property
+    def account_directories(self) -> frozenset[str]:
+        """The directories for state that belong to accounts as which the service ran in any recording."""
+        return frozenset(path for recording in self.recordings for path in recording.account_directories)
+
+    @property
     def losses(self) -> tuple[Loss, ...]:
         """The losses of all recordings, added up per kind, with the sample that sorts first."""
         total: dict[str, Loss] = {}
@@ -122,6 +130,11 @@ class Header:
     def interrupted(self) -> int:
         """How many of the recordings were ended before they were complete."""
         return sum(recording.ending is Ending.INTERRUPTED for recording in self.recordings)
+
+    @property
+    def ended_on_reload(self) -> bool:
+        """Whether the service ended by its own ExecReload= in a recording."""
+        return any(recording.ended_on_reload for recording in self.recordings)
 
     @property
     def systemd_version(self) -> int:

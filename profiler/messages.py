@@ -36,6 +36,11 @@ def recording_summary(recorded: Recorded, destination: Path, *, next_command: bo
         lines.append("ended by Ctrl-C: the recording is kept; what the service would have done later is not in it")
     if recorded.status:
         lines.append(f"note: the command {_how_it_ended(recorded.status)}; what it did until then is recorded")
+    if recorded.lived.ended_on_reload:
+        lines.append(
+            f"note: the service ended on reload ({recorded.lived.ended_on_reload}) and was started again:"
+            " its program may not know the signal that ExecReload= sends"
+        )
     if recorded.lived.health.problem:
         lines.append(f"warning: at the end of the recording {recorded.lived.health.problem}")
     lines += losses_in_words(profile)

@@ -120,7 +120,8 @@ def _search(order: Order, announce: Callable[[str], None]) -> tuple[Search, Mini
         facts = order.before.facts if order.before else frozenset()
         start = Start(order.drop_in, unit.settings(), read_host_facts(machine), facts)
         notes = Notes(order.notes, _question(order, start))
-        with lives(unit, order.drop_in, order.workload, order.check, announce) as works:
+        ends = order.before is not None and order.before.header.ended_on_reload
+        with lives(unit, order.drop_in, order.workload, order.check, announce, may_end_on_reload=ends) as works:
             level = exposure(machine, unit.name)
             search = Search(start, notes.remembering(works), start.pieces(order.only), Teller(announce).tell)
             try:

@@ -24,6 +24,7 @@ from profiler.normalise.attribution import Scope
 from profiler.pulse import Pulse
 from profiler.recorders.base import Losses
 from profiler.status_line import Live
+from profiler.unit.account_directories import account_directories
 from profiler.unit.control_group import control_group
 from profiler.unit.health import Wellness
 from profiler.unit.life import Life, Lived, PhaseClock
@@ -118,12 +119,14 @@ def record_unit(
     settings, clock, watch = prepared.settings, prepared.clock, prepared.watch
     with prepared, _Timed(watch, clock) as timed:
         follow(Pulse(watch, clock, serving_for).live)
-        life = Life(unit, workload, serving_for, announce, wellness or Wellness(), leaves_stopped)
+        life = Life(unit, workload, serving_for, announce, wellness or Wellness(may_end_on_reload=True), leaves_stopped)
         lived, error = _drive(life, clock)
     never_ran = tuple(sorted({line.kind for line in settings.exec_lines} - _lines_seen(watch)))
     result = _workload_result(workload is not None, lived)
     recording = _recording(host or read_host_facts(unit.machine), timed, clock.seen, lived, result)
-    return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived, error=error)
+    own = account_directories(unit.machine, settings, watch.facts())
+    recording = replace(recording, unobserved=never_ran, account_directories=own)
+    return _recorded(watch, settings, recording, lived=lived, error=error)
 
 
 def record_running(
@@ -153,7 +156,9 @@ def record_running(
     kinds = {line.kind for line in settings.exec_lines}
     never_ran = tuple(sorted(kinds - _lines_seen(watch) - {"ExecStart"}))
     recording = _recording(read_host_facts(unit.machine), timed, (Phase.SERVING,), lived, result)
-    return _recorded(watch, settings, replace(recording, unobserved=never_ran), lived=lived)
+    own = account_directories(unit.machine, settings, watch.facts())
+    recording = replace(recording, unobserved=never_ran, account_directories=own)
+    return _recorded(watch, settings, recording, lived=lived)
 
 
 def _assignment(unit: Unit, settings: UnitSettings, clock: PhaseClock, properties: dict[str, str]) -> Assignment:
@@ -257,5 +262,6 @@ def _recording(
         workload=workload,
         ending=Ending.INTERRUPTED if lived.interrupted else Ending.COMPLETE,
         phase_starts=timed.phase_starts,
+        ended_on_reload=bool(lived.ended_on_reload),
         discovery=watch.discovery.curve(timed.began, timed.ended, len(frozenset(watch.facts()))),
     )

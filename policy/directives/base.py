@@ -35,6 +35,7 @@ class Evidence:
     unit: UnitSettings
     start_up_observed: bool = True
     level: Level = Level.STANDARD
+    account_directories: frozenset[str] = frozenset()
     memory: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property

@@ -12,7 +12,7 @@ from policy.behaviour import WRITING, Access, Fact, FileKind, Mounted, PathPair,
 from policy.directives.base import Evidence
 from policy.directives.choice import Choice
 from policy.directives.path_list import MANUAL, PathListDirective, entry_of, words, written
-from policy.directives.writable_paths import HOMES, made_if_missing, writable_lists
+from policy.directives.writable_paths import HOMES, account_directories, made_if_missing, writable_lists
 from policy.directives.writing_price import price_of_writing
 from policy.level import Level
 from policy.path_encoding import (
@@ -114,8 +114,9 @@ class ReadWritePaths(PathListDirective):
     about: ClassVar = (PathUse, PathPair)
     levels: ClassVar = (
         "strict lists what was written in; standard the directory above names that count (dates, numbers, hashes) and"
-        " above several in a tree for state, and all of /var/log for a log right in it; compatible the directory above,"
-        " where that is the service's own"
+        " above several in a tree for state, all of /var/log for a log right in it, and directories that belong to the"
+        " service's accounts in /var/lib, /var/log, /var/cache and /var/spool, and in /etc if used; compatible the"
+        " directory above as well, where that is the service's own"
     )
     summary: ClassVar = "lists what stays writable"
     denied_examples: ClassVar = {"/srv/example": Fact(PathUse("/srv/example", Access.DELETE, FileKind.DIRECTORY))}
@@ -212,6 +213,8 @@ class ReadWritePaths(PathListDirective):
         made = [made for path in paths for made in made_if_missing(evidence, path.replace("%%", "%"))]
         if made:
             return f"the service makes {made[0]!a} if it is missing, and a boot removes it"
+        if any(path.replace("%%", "%") in account_directories(evidence) for path in paths):
+            return "it belongs to an account that the service runs as, which did not need it while it was recorded"
         in_run = any(is_below(path, "/run") or path == "/run" for path in paths)
         return "without it, only a side effect of other directives keeps /run writable" if in_run else ""
 

@@ -85,6 +85,17 @@ def used_by_users(evidence: Evidence) -> frozenset[str]:
     return frozenset(use.path for use in uses if isinstance(use, PathUse) and is_below(use.path, HOMES[0]))
 
 
+def account_directories(evidence: Evidence) -> tuple[str, ...]:
+    """Return the directories for state that belong to the accounts of a service, written to in a recording or not.
+
+    They were made for it, and for what only root and itself could write there anyway: queues, caches, journals of
+    features that the recorded use had no need of. Nothing at the level strict, nor beneath a root of its own.
+    """
+    if evidence.level is Level.STRICT or evidence.unit.root is not None:
+        return ()
+    return tuple(sorted(path for path in evidence.account_directories if not inexpressible_because(path)))
+
+
 @dataclass
 class _Search:
     evidence: Evidence
@@ -181,8 +192,8 @@ class _Search:
         blamed = {_NAME, *(type(directive).__name__ for directive in (protection, *homes))}
         kept = [directive for name, directive in self.own.items() if name not in blamed]
         protected = self._sandbox(*kept, *self.temporary, *homes, protection).mounts
-        wanted: dict[str, bool] = {}
-        table = protected
+        wanted = dict.fromkeys(account_directories(self.evidence), True)
+        table = _with_writable(protected, wanted)
         for _ in range(ROUNDS):
             places = self._places_refused(table, blamed)
             if not places:

@@ -141,10 +141,14 @@ def check_health(unit: Unit, before: Health) -> Health:
 
 @dataclass(frozen=True)
 class Wellness:
-    """What being well means for one service: where it must listen, and a command of the user's that must succeed."""
+    """What being well means for one service: where it must listen, and a command of the user's that must succeed.
+
+    ``may_end_on_reload`` is for who ends by its own ExecReload=, whatever it runs under, or is not held to anything.
+    """
 
     listeners: frozenset[str] = field(default_factory=frozenset)
     check: Workload | None = None
+    may_end_on_reload: bool = False
 
     @classmethod
     def of(cls, unit: Unit, check: Workload | None = None, group: str = "") -> Wellness:

@@ -71,6 +71,7 @@ class Lived:
     health: Health = field(default_factory=Health)
     workload_error: CommandFailed | None = None
     interrupted: bool = False
+    ended_on_reload: str = ""  # how, in words
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Life:
 
     def _live(self, clock: PhaseClock, before: Health) -> Lived:
         # Until something cuts it short: start-up, use and reload.
-        error = None
+        error, ended_on_reload = None, ""
         try:
             clock.begin(Phase.START_UP)
             self.announce(f"starting {self.unit.name}")
@@ -121,10 +122,11 @@ class Life:
             before = wait_until_settled(self.unit, is_ready=lambda health: self.wellness.is_ready(self.unit, health))
             error = self._serve(clock)
             if error is None:
-                self._reload(clock)
+                ended_on_reload = self._reload(clock)
+                before = observe(self.unit) if ended_on_reload else before
                 # What dies within its first second is seen to die, however soon it was ready to be used.
                 time.sleep(max(0.0, before.since + SETTLE_SECONDS - time.monotonic()))
-            return Lived(self._health(before), error)
+            return Lived(self._health(before), error, ended_on_reload=ended_on_reload)
         except KeyboardInterrupt:
             return Lived(check_health(self.unit, before), error, interrupted=True)
 
@@ -169,14 +171,27 @@ class Life:
             return error
         return None
 
-    def _reload(self, clock: PhaseClock) -> None:
+    def _reload(self, clock: PhaseClock) -> str:
+        # Returns how the service ended by its own reload, if it did and may; then it is started again.
         found = self.unit.systemctl.show(self.unit.name, ["CanReload", "ActiveState"])
         if found["CanReload"] != "yes" or found["ActiveState"] not in RUNNING:
-            return
+            return ""
         clock.begin(Phase.RELOAD)
         self.announce(f"reloading {self.unit.name}")
         self.unit.systemctl.change("reload", self.unit.name)
-        wait_until_settled(self.unit, RELOAD_SETTLE_SECONDS)
+        try:
+            wait_until_settled(self.unit, RELOAD_SETTLE_SECONDS)
+        except ToolError as error:
+            if observe(self.unit).active_state in RUNNING:
+                raise
+            words = error.message.removeprefix(f"{self.unit.name} is not well: ")
+            if not self.wellness.may_end_on_reload:
+                raise ToolError(f"{self.unit.name} ended on reload: {words}", hint=error.hint) from None
+            self.announce(f"{self.unit.name} ended on reload: {words}; starting it again")
+            self._start()
+            wait_until_settled(self.unit)
+            return words
+        return ""
 
     @contextmanager
     def _found_state(self) -> Iterator[Health]:

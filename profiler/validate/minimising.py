@@ -169,13 +169,16 @@ def lives(
     workload: Workload | None,
     check: Workload | None = None,
     announce: Callable[[str], None] = lambda _text: None,
+    *,
+    may_end_on_reload: bool = False,
 ) -> Iterator[Works]:
     """Yield a function that lets a unit live a whole life (start, use, reload, stop) under one drop-in after another.
 
     Nothing is recorded: a life is judged by the workload, by the check, and by the service's health. At the end the
-    unit is as it was found. Raises ToolError if it does not even run without any drop-in.
+    unit is as it was found. ``may_end_on_reload`` is for a service that does so whatever it runs under. Raises
+    ToolError if it does not even run without any drop-in.
     """
-    wellness = _wellness(unit, check)
+    wellness = replace(_wellness(unit, check), may_end_on_reload=may_end_on_reload)
     with on_trial(unit, drop_in.render(), announce) as trial:
         unit.systemctl.change("stop", unit.name)
         ends_failed = observe(unit).active_state == "failed"  # as some do always, whatever they run under

@@ -94,7 +94,7 @@ def validate(
     """
     with ExitStack() as stack:
         prepared = stack.enter_context(Preparation(unit, engine, announce))
-        level_before, wellness = exposure(unit.machine, unit.name), _wellness(unit, prepared, check)
+        level_before, wellness = exposure(unit.machine, unit.name), _wellness(unit, prepared, check, before)
         trial = stack.enter_context(on_trial(unit, text, announce, slow=prepared.watch.slow))
         level_after = exposure(unit.machine, unit.name)
         problem, under = _live(unit, workload, prepared, wellness, host, announce=announce, follow=follow)
@@ -115,10 +115,10 @@ def validate(
     return verdict
 
 
-def _wellness(unit: Unit, prepared: Preparation, check: Workload | None) -> Wellness:
-    if prepared.properties["ActiveState"] not in RUNNING:
-        return Wellness(check=check)
-    return Wellness.of(unit, check, prepared.properties["ControlGroup"])
+def _wellness(unit: Unit, prepared: Preparation, check: Workload | None, before: Profile | None) -> Wellness:
+    runs = prepared.properties["ActiveState"] in RUNNING
+    wellness = Wellness.of(unit, check, prepared.properties["ControlGroup"]) if runs else Wellness(check=check)
+    return replace(wellness, may_end_on_reload=before is not None and before.header.ended_on_reload)
 
 
 def _live(

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.behaviour import OK, Access, Fact, FileKind, Mounted, PathPair, PathUse
+from policy.behaviour import OK, Access, Fact, FileKind, Mounted, PathPair, PathUse, Phase
 from policy.decide import decide
 from policy.directives.base import Evidence
 from policy.directives.own_trees import LONGEST_LIST, fold
 from policy.directives.paths import ReadWritePaths
 from policy.level import Level
+from policy.recording import Header, Recording
 from policy.replay import replay
+from policy.service_profile import Profile
 from policy.settings import build_sandbox
 from policy.unit_settings import UnitSettings
 from tests.policy.services import HOST, profile
@@ -303,3 +305,18 @@ def test_beneath_a_root_of_its_own_paths_are_those_that_the_service_sees() -> No
     assert replay(recorded, [*strict, ("ReadWritePaths", "/var/lib/a")], HOST).blocked
     assert not replay(recorded, [*strict, ("ReadWritePaths", "/srv/root/var/lib/a")], HOST).blocked
     assert not replay(recorded, [*strict, ("ReadWritePaths", "+/var/lib/a")], HOST).blocked
+
+
+def test_what_belongs_to_the_account_stays_writable_although_the_recorded_use_did_not_need_it() -> None:
+    """A queue, a cache, a journal of changes: a feature that is switched on later, or that nobody used."""
+    facts = frozenset({use("/var/lib/a/state", Access.CREATE)})
+    recorded = Recording("r", phases=frozenset(Phase), account_directories=("/var/lib/a", "/var/spool/a"))
+    known = Profile(Header(UnitSettings("a.service"), frozenset({recorded})), facts)
+
+    decision = decide(known, HOST)
+
+    paths = next(one.chosen for one in decision.choices if isinstance(one.chosen, ReadWritePaths))
+    assert paths.values() == ("", "-/var/lib/a", "-/var/spool/a")
+    assert "belongs to an account" in paths.kept_because("-/var/spool/a", decision.evidence)
+    exact = {one.name: one.chosen.values() for one in decide(known, HOST, Level.STRICT).choices}
+    assert exact["ReadWritePaths"] == ("", "-/var/lib/a")

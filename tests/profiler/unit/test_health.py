@@ -125,3 +125,14 @@ def test_what_is_ready_and_dies_within_its_first_second_is_not_well(service: Mak
 
     assert "status 3" in said or "status=3" in said
     unit.machine.path(program).unlink()
+
+
+def test_a_service_that_ends_by_its_own_reload_is_said_to(service: Make) -> None:
+    unit = service("ExecStart=/bin/sleep 600\nExecReload=/bin/kill -HUP $MAINPID\n")
+
+    with pytest.raises(ToolError, match=r"ended on reload: it is inactive"):
+        Life(unit, wellness=Wellness()).drive(PhaseClock())
+    lived = Life(unit, wellness=Wellness(may_end_on_reload=True)).drive(PhaseClock())
+
+    assert lived.ended_on_reload == "it is inactive (dead)"
+    assert lived.health.problem == ""
