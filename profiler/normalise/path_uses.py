@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 
-from policy.behaviour import OK, WRITING, Access, FileKind, PathUse
+from policy.behaviour import OK, WRITING, Access, CapabilityUsed, FileKind, Known, PathUse
 from profiler.normalise import permissions
 from profiler.normalise.byte_paths import directory_of
 from profiler.normalise.paths import Resolved
@@ -66,6 +66,8 @@ def use(
     use_links(sighting, place)
     if sighting.succeeded and access in WRITING:
         _note_appeared(sighting, place.parent if access in _NAMING else place.real)
+    if sighting.succeeded:
+        _process_of_root(sighting, place)
     if sighting.succeeded or sighting.refused_root:
         infer(sighting, place, access, fresh)
 
@@ -175,6 +177,22 @@ def _other_process(sighting: Sighting, place: Resolved) -> None:
     if match is None:
         return
     needs_access_to(sighting, int(match.group(1)), f"/proc/PID/{match.group(3).decode()} of")
+
+
+def _process_of_root(sighting: Sighting, place: Resolved) -> None:
+    """Record CAP_SYS_PTRACE where root was shown what only who may trace a process is shown, of one with capabilities.
+
+    For recorders that leave capabilities to the kernel's checks: it makes none while the caller has all that the other
+    one has (``__ptrace_may_access`` in kernel/ptrace.c, ``cap_ptrace_access_check``), as it will not under a drop-in.
+    """
+    match = _GUARDED.match(place.real) if place.path.startswith("/proc/other/") else None
+    credentials = sighting.process.credentials
+    if match is None or credentials.user.effective != 0 or credentials.permitted:
+        return
+    status = sighting.ledger.objects.process(int(match.group(1)))
+    if status is None or (status.credentials.permitted and status.credentials.user.real == 0):
+        reason = f"{sighting.call.name}: /proc/PID/{match.group(3).decode()} of a process of user 0"
+        sighting.emit(CapabilityUsed("CAP_SYS_PTRACE", reason), OK, Known.INFERRED)
 
 
 def needs_access_to(sighting: Sighting, pid: int, what: str) -> None:
