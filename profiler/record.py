@@ -162,8 +162,10 @@ def record_running(
 
 
 def _assignment(unit: Unit, settings: UnitSettings, clock: PhaseClock, properties: dict[str, str]) -> Assignment:
-    scope = Scope(unit.name, properties["ControlGroup"], settings.exec_lines)
-    return Assignment(unit.machine, scope, clock, control_group(unit, properties))
+    group = control_group(unit, properties)
+    of_root = settings.user in {"", "root", "0"} and not settings.dynamic_user
+    scope = Scope(unit.name, properties["ControlGroup"], settings.exec_lines, group if of_root else "")
+    return Assignment(unit.machine, scope, clock, group)
 
 
 def _recorded(

@@ -10,6 +10,9 @@ from policy.behaviour import Phase
 from policy.unit_settings import ExecLine
 from profiler.normalise.byte_paths import directory_of
 
+CONTROL_GROUPS = b"/sys/fs/cgroup"
+"""Where the groups are as services see them (cgroups(7); only with version 2 directly)."""
+
 EXECUTOR = b"systemd-executor"
 """The program that PID 1 of systemd 254 and later starts to set up the sandbox, before the unit's own program."""
 
@@ -27,11 +30,14 @@ class Scope:
     """What is studied: a unit, or with an empty name everything that is traced.
 
     ``control_group`` is the unit's ControlGroup= (such as ``/system.slice/nginx.service``), empty if not known yet.
+    ``group_of_root`` is where it is or will be if it is root's: PID 1 makes it, and gives it to nobody but the unit's
+    user (``cg_set_access`` in systemd's ``src/shared/cgroup-setup.c``). It is gone as soon as the service is.
     """
 
     unit: str = ""
     control_group: str = ""
     exec_lines: tuple[ExecLine, ...] = ()
+    group_of_root: str = ""
 
     @property
     def is_command(self) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from policy.behaviour import OK, Fact, Phase, SystemCall
 from profiler.machine import Machine
 from profiler.normalise import executions, handlers, namespaces, presence, tracking
-from profiler.normalise.attribution import EXECUTOR, ExecLines, Scope, control_group_of
+from profiler.normalise.attribution import CONTROL_GROUPS, EXECUTOR, ExecLines, Scope, control_group_of
 from profiler.normalise.baseline import Baseline
 from profiler.normalise.byte_paths import name_of, printable
 from profiler.normalise.discovery import Discovery
 from profiler.normalise.executable_ranges import ExecutableRanges
 from profiler.normalise.objects import ObjectView, ProcessStatus
+from profiler.normalise.owner import Owner
 from profiler.normalise.ownership import Ownership
 from profiler.normalise.paths import PathResolver
 from profiler.normalise.processes import Directories, Process, ProcessTable, Standing
@@ -78,6 +81,9 @@ class Normaliser:
             manager.directories.current = b"/"
             manager.limits = objects.hard_limits(_MANAGER)
             self._processes.add(manager)
+        if scope.group_of_root:
+            group = CONTROL_GROUPS + os.fsencode(scope.group_of_root)
+            self._ledger.ownership.shown(group, Owner(0, 0, stat.S_IFDIR | 0o755))
 
     @property
     def losses(self) -> Losses:

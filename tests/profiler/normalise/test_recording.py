@@ -112,6 +112,17 @@ def test_a_cgroup_that_nobody_saw_is_read_from_the_machine_or_counted() -> None:
     assert unknown.losses.counts == {"unattributed process": 1}
 
 
+@pytest.mark.parametrize(("group", "missing"), [("/system.slice/web.service", set()), ("", {"CAP_DAC_OVERRIDE"})])
+def test_a_control_group_that_is_gone_was_roots_unless_it_was_given_away(group: str, missing: set[str]) -> None:
+    trace = Trace()
+    target = Normaliser(Scope("web.service", "", LINES, group), BareMachine(), started=1000.0)
+    own = b"/sys/fs/cgroup/system.slice/web.service"
+    as_root = [event for event in started(trace) if not isinstance(event, RawCall) or event.name != "setresuid"]
+    feed(target, *as_root, trace.call(40, "mkdir", own + b"/child", 0o755))
+    used = {fact.behaviour.capability for fact in target.facts() if isinstance(fact.behaviour, CapabilityUsed)}
+    assert used == missing
+
+
 def test_exec_lines_by_order_and_phase() -> None:
     trace = Trace()
     phase = Phase.START_UP
