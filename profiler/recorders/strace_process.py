@@ -29,8 +29,9 @@ from profiler.recorders import strace_command
 PIPE_BYTES = 1 << 20
 """The size of the pipe and of one reading: the most that a pipe holds without privileges (proc(5), pipe-max-size)."""
 
-_LITTLE = 1 << 14  # bytes; after a smaller reading, the reader waits a moment for more
-_PATIENCE = 0.002  # seconds
+# Bytes, and the seconds that the reader waits after a reading that was smaller. After a few lines it is soon back, to
+# look at what the service uses while it is there; in a storm of calls it wakes up less often.
+_WAITS = ((1 << 12, 0.002), (1 << 15, 0.008))
 
 # Asked to end, strace waits for each process to stop, and for ever for one inside vfork() whose child it holds itself.
 # Killed after this time it is as good: the kernel lets all of them go.
@@ -46,14 +47,14 @@ class _Gathering(io.FileIO):
     that; a moment's patience costs nothing, because the pipe holds much more than comes in that time.
     """
 
-    _busy = True
+    _wait = 0.0
 
     def readinto(self, buffer: Any) -> int | None:
         """Read what there is, after a short wait if there was little the last time."""
-        if not self._busy:
-            time.sleep(_PATIENCE)
+        if self._wait:
+            time.sleep(self._wait)
         count: int | None = super().readinto(buffer)
-        self._busy = (count or 0) > _LITTLE
+        self._wait = next((seconds for most, seconds in _WAITS if (count or 0) <= most), 0.0)
         return count
 
 
@@ -63,9 +64,7 @@ def attach(machine: Machine, pids: Sequence[int]) -> tuple[subprocess.Popen[byte
     It is not attached yet when this returns.
     """
     reading, writing = os.pipe()
-    with contextlib.suppress(OSError):  # a user's pipes may have used up their share; it only smooths bursts
-        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    stream = io.BufferedReader(_Gathering(reading), PIPE_BYTES)
+    stream = _stream(reading)
     try:
         traced = [word for pid in pids for word in ("-p", str(pid))]
         inside = [*_DIES_WITH_US, *strace_command.arguments("/proc/self/fd/1"), *traced]
@@ -91,6 +90,12 @@ def start_command(machine: Machine, command: Sequence[str]) -> tuple[subprocess.
         )
         _wait_for_writer(stream.fileno(), process)
     return process, stream
+
+
+def _stream(reading: int) -> IO[bytes]:
+    with contextlib.suppress(OSError):  # a user's pipes may have used up their share; it only smooths bursts
+        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return io.BufferedReader(_Gathering(reading), PIPE_BYTES)
 
 
 def end(process: subprocess.Popen[bytes], *, command: bool, gently: bool = True) -> bool:
@@ -138,7 +143,7 @@ def _fifo(machine: Machine) -> Iterator[tuple[IO[bytes], str]]:
     try:
         os.mkfifo(directory / "trace", 0o600)
         reading = os.open(directory / "trace", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        stream = io.BufferedReader(_Gathering(reading), PIPE_BYTES)
+        stream = _stream(reading)
         try:
             yield stream, f"/tmp/{directory.name}/trace"
         except BaseException:
