@@ -302,7 +302,7 @@ class Normaliser:
         sighting = Sighting(self._ledger, process, call)
         place = executions.program_place(sighting)
         spelled = next((value for value in call.arguments if isinstance(value, bytes)), b"")
-        if name_of(spelled) == EXECUTOR:
+        if name_of(self._opened_by_manager(spelled) or spelled) == EXECUTOR:
             return
         groups = (process.control_group,) if process.control_group else self._objects.control_groups(process.pid)
         if not groups:
@@ -316,6 +316,13 @@ class Normaliser:
         process.mount_namespace = 0
         if process.directories.root != b"/":
             self._ledger.paths.service_root = process.directories.root
+
+    def _opened_by_manager(self, spelled: bytes) -> bytes | None:
+        # PID 1 holds its executor open and executes it as /proc/self/fd/9 (exec_spawn in systemd's src/core/execute.c).
+        # The child may be gone by now, PID 1 has it still.
+        number = spelled.removeprefix(b"/proc/self/fd/")
+        is_open = number != spelled and number.isdigit()
+        return self._objects.link_target(b"/proc/%d/fd/%s" % (_MANAGER, number), (_MANAGER,)) if is_open else None
 
     def _name(self, sighting: Sighting) -> None:
         place = executions.program_place(sighting)

@@ -167,6 +167,10 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct mm_struct {
+	struct file *exe_file;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	u32 flags;
@@ -175,6 +179,7 @@ struct task_struct {
 	unsigned long atomic_flags;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct mm_struct *mm;
 	struct pid *thread_pid;
 	const struct cred *real_cred, *cred;
 	struct fs_struct *fs;

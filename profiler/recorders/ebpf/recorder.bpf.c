@@ -1255,18 +1255,24 @@ static __always_inline int in_unit(void)
 	return id && bpf_get_current_ancestor_cgroup_id(shared.cgroup_level) == id;
 }
 
-static __always_inline int is_executor(const u8 *name, u32 length)
-{
-	const char executor[] = "/systemd-executor";
-	u32 size = sizeof(executor) - 1;
+/* Whether this is the file's own name, wherever it is. */
+#define IS_NAMED(FILE, NAME)                                                                                          \
+	({                                                                                                            \
+		const char wanted[] = NAME;                                                                           \
+		char found[sizeof(wanted)] = {};                                                                      \
+		struct file *file_of_name = FILE;                                                                     \
+		struct dentry *dentry = BPF_CORE_READ(file_of_name, f_path.dentry);                                   \
+		int same = BPF_CORE_READ(dentry, d_name.len) == sizeof(wanted) - 1 &&                                 \
+			   !bpf_probe_read_kernel(found, sizeof(wanted) - 1, BPF_CORE_READ(dentry, d_name.name));     \
+		_Pragma("unroll") for (u32 i = 0; i < sizeof(wanted) - 1; i++) if (found[i] != wanted[i]) same = 0;   \
+		same;                                                                                                 \
+	})
 
-	if (length < size)
-		return 0;
-#pragma unroll
-	for (u32 i = 0; i < sizeof(executor) - 1; i++)
-		if (name[(length - size + i) & (PATH_SIZE - 1)] != executor[i])
-			return 0;
-	return 1;
+/* What systemd's manager starts, from 254 on, to prepare the start of the unit's own program. It has it open and executes
+ * /proc/self/fd/9, so the spelling tells nothing. */
+static __always_inline int is_executor(struct file *file)
+{
+	return IS_NAMED(file, "systemd-executor");
 }
 
 /* execve() is about to change the credentials: who the process was decides whether a set-uid file gave it anything. */
@@ -1311,7 +1317,7 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 	if (!t) {
 		struct tracked fresh = {};
 
-		if (is_executor(s->data, s->event.lengths[0]))
+		if (is_executor(file))
 			return 0;
 		fresh.line = NEXT_LINE();
 		start_line(&fresh, task);
@@ -1603,7 +1609,17 @@ int BPF_PROG(on_cgroup, struct cgroup *group, const char *path)
 	return 0;
 }
 
-/* A process that already runs is moved into the unit. systemd's own child is not: it has not executed anything yet. */
+/* Whether this is a child of a manager, the system's or a user's, that has not come to the unit's own program yet. */
+static __always_inline int is_setting_up(struct task_struct *task)
+{
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent, group_leader);
+
+	if (task->flags & PF_FORKNOEXEC)
+		return machine_number(parent) == 1 || IS_NAMED(BPF_CORE_READ(parent, mm, exe_file), "systemd");
+	return is_executor(BPF_CORE_READ(task, mm, exe_file));
+}
+
+/* A process that already runs is moved into the unit. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_moved, struct cgroup *group, const char *path, struct task_struct *task, int threads)
 {
@@ -1615,7 +1631,7 @@ int BPF_PROG(on_moved, struct cgroup *group, const char *path, struct task_struc
 		return 0;
 	if (BPF_CORE_READ(group, kn, id) != shared.cgroup_id)
 		return 0;
-	if (task->flags & PF_FORKNOEXEC && machine_number(BPF_CORE_READ(task, real_parent, group_leader)) == 1)
+	if (is_setting_up(task))
 		return 0;
 	if (bpf_map_lookup_elem(MAP(tracked), &thread))
 		return 0;
