@@ -1,4 +1,4 @@
-"""Recording under newer systemds, which start programs another way: what they do before the program is not the service's."""
+"""Recording under newer systemds, which start programs another way: what happens before is not the service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ExecStart=/bin/sleep 600
 ExecReload=/bin/date
 """
 SET_UP = {"add_key", "keyctl", "setresuid", "setresgid", "setgroups", "capset", "mount", "umount2", "setsockopt"}
-"""What only systemd's own child calls: the service under the unit above is nobody from the beginning, and makes nothing."""
+"""What only systemd's own child calls: the service is nobody from its beginning, and makes nothing."""
 
 
 @pytest.fixture(scope="module", params=[image for image in images.IMAGES if image.suite], ids=lambda image: image.suite)
