@@ -16,6 +16,9 @@ from profiler.normalise.owner import Owner
 from profiler.normalise.paths import PathResolver, Resolved
 from profiler.normalise.processes import Process
 
+_NOTHING_IS_CREATED_IN = b"/proc/"
+"""The directories of proc(5) have no operation to create files: an open with O_CREAT opens what is there."""
+
 _CLOCK_SLACK = 0.02  # seconds: file times come from the kernel's tick, the recorder's from the exact clock
 
 
@@ -99,6 +102,8 @@ class Ownership:
 
     def was_created(self, process: Process, place: Resolved, time: float) -> bool | None:
         """Whether a successful open with O_CREAT at this time created the file; ``None`` if it cannot be told."""
+        if place.real.startswith(_NOTHING_IS_CREATED_IN):
+            return False
         born = self._objects.born(place.real, self._paths.viewers(process))
         if born is not None and born < max(time - _CLOCK_SLACK, self._started):
             return False

@@ -80,6 +80,9 @@ class Normaliser:
             manager = Process(_MANAGER, _MANAGER, 0, Standing.MANAGER)
             manager.directories.current = b"/"
             manager.limits = objects.hard_limits(_MANAGER)
+            status = objects.process(_MANAGER)
+            if status is not None:  # in a container PID 1 has not everything, and what it starts has no more
+                manager.credentials = status.credentials
             self._processes.add(manager)
         if scope.group_of_root:
             group = CONTROL_GROUPS + os.fsencode(scope.group_of_root)

@@ -44,9 +44,6 @@ DIFFERENT: dict[tuple[str, Engine], dict[str, str]] = {
         "'/usr/bin/dash', <Access.EXECUTE": "the script is gone when its first line is looked for",
     },
     ("sockets", Engine.EBPF): {"'37'": "a family that Python has no name for", "AF_CAIF": "the same"},
-    ("postgresql", Engine.EBPF): {
-        "'CAP_SYS_RESOURCE'": "inferred from writing oom_score_adj: what was written is not recorded",
-    },
 }
 """Differences of one fixture under one recorder: a part of the difference's text, and the reason."""
 

@@ -157,6 +157,7 @@ CASES = (
         'os.fchown(fd, 0, 0); os.rename(d + "/t", d + "/mine"); os.unlink(d + "/mine")',
     ),
     decoy("new file that may not be written", 'os.open(d + "/n", os.O_CREAT | os.O_WRONLY, 0o400)'),
+    decoy("file of proc, opened as if it could be made", 'open("/proc/self/comm", "w").write("x")'),
     decoy("status of a closed file", 'os.stat(d + "/foreign"); os.open(d + "/foreign", os.O_PATH)'),
     decoy("own ids", "os.setuid(0); os.setresuid(0, 0, 0); os.setgid(0); os.setreuid(0, 0); os.setegid(0)"),
     decoy("lower limit", "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))"),

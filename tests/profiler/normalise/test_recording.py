@@ -13,7 +13,8 @@ from policy.behaviour import UNKNOWN, Access, CapabilityUsed, Fact, PathUse, Pha
 from policy.unit_settings import ExecLine
 from profiler.normalise.attribution import Scope
 from profiler.normalise.baseline import Baseline
-from profiler.normalise.objects import ObjectStatus
+from profiler.normalise.credentials import Credentials
+from profiler.normalise.objects import ObjectStatus, ProcessStatus
 from profiler.normalise.recording import NEEDED_CALLS, Normaliser
 from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded
 from tests.profiler.normalise.calls import HERE, BareMachine, Trace
@@ -121,6 +122,18 @@ def test_a_control_group_that_is_gone_was_roots_unless_it_was_given_away(group: 
     feed(target, *as_root, trace.call(40, "mkdir", own + b"/child", 0o755))
     used = {fact.behaviour.capability for fact in target.facts() if isinstance(fact.behaviour, CapabilityUsed)}
     assert used == missing
+
+
+def test_what_pid_1_does_not_have_none_of_its_children_has() -> None:
+    trace = Trace()
+    held = frozenset({"CAP_SYS_ADMIN"})
+    manager = Credentials(permitted=held, effective=held, bounding=held)
+    target = normaliser(BareMachine(processes={1: ProcessStatus(1, 0, manager)}))
+    opened = trace.opened(40, b"/proc/self/oom_score_adj", "O_WRONLY")
+    as_root = [event for event in started(trace) if not isinstance(event, RawCall) or event.name != "setresuid"]
+    feed(target, *as_root, opened, trace.call(40, "sethostname", b"x", 1))
+    used = {fact.behaviour.capability for fact in target.facts() if isinstance(fact.behaviour, CapabilityUsed)}
+    assert used == held
 
 
 def test_exec_lines_by_order_and_phase() -> None:
