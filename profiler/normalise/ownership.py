@@ -102,10 +102,9 @@ class Ownership:
 
     def was_created(self, process: Process, place: Resolved, time: float) -> bool | None:
         """Whether a successful open with O_CREAT at this time created the file; ``None`` if it cannot be told."""
-        if place.real.startswith(_NOTHING_IS_CREATED_IN):
-            return False
         born = self._objects.born(place.real, self._paths.viewers(process))
-        if born is not None and born < max(time - _CLOCK_SLACK, self._started):
+        is_old = born is not None and born < max(time - _CLOCK_SLACK, self._started)
+        if is_old or place.real.startswith(_NOTHING_IS_CREATED_IN):
             return False
         if born is not None:
             # As young as the call. But another process of the service may have made it a moment ago; and where a file
