@@ -16,6 +16,7 @@ _MISSING = frozenset({"ENOENT", "ENOTDIR"})
 _READING = frozenset({Access.READ, Access.READ_WRITE})
 _WRITING = frozenset({Access.WRITE, Access.READ_WRITE, Access.TRUNCATE, Access.WRITE_PROBE, Access.CONNECT})
 _NEW = frozenset({Access.CREATE, Access.BIND})
+_TAKEN = frozenset({"EEXIST", "EADDRINUSE"})  # the name was there: whose it is, is told by the object itself
 _NAMING = _NEW | {Access.DELETE}
 _OVERRIDE = ("CAP_DAC_OVERRIDE",)
 _SEARCH = ("CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE")  # the cheapest that suffices stands first
@@ -41,7 +42,8 @@ def use(
     if place is None:
         return
     ledger = sighting.ledger
-    own = ledger.ownership.is_own(place.parent if access in _NEW else place.real)
+    makes_name = access in _NEW and sighting.outcome not in _TAKEN
+    own = ledger.ownership.is_own(place.parent if makes_name else place.real)
     who = sighting.process
     uid = who.credentials.user.file_system
     phase = ledger.phase_at(sighting.call.time)
