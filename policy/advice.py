@@ -15,6 +15,7 @@ from policy.behaviour import (
     IpcUsed,
     PathPair,
     PathUse,
+    PrivilegeGained,
     SignalSent,
     SocketAddress,
     SystemCall,
@@ -48,6 +49,10 @@ def advise(decision: Decision) -> tuple[Advice, ...]:
     """Return all advice for a decision, in a fixed order."""
     return tuple(advice for rule in _RULES for advice in rule(decision.evidence)) + _about_refusals(decision)
 
+
+FILTERS_KEEP_PRIVILEGES = 255
+"""The first version that filters the calls of a service with User= without no_new_privs: before it, what set-uid
+programs gain and a filter exclude each other (``context_has_no_new_privileges`` in ``execute.c``)."""
 
 FEW = 4
 """With more capabilities than this a service is root by another name."""
@@ -149,6 +154,19 @@ def _split_preparation(evidence: Evidence) -> Iterator[Advice]:
             )
 
 
+def _privileged_programs(evidence: Evidence) -> Iterator[Advice]:
+    gained = [fact for fact in evidence.confined(PrivilegeGained) if fact.outcome in HAPPENED]
+    if gained and not evidence.unit.runs_as_root and evidence.host.systemd_version < FILTERS_KEEP_PRIVILEGES:
+        names = sorted({one.path for fact in gained if isinstance(one := fact.behaviour, PrivilegeGained)})
+        yield Advice(
+            "a unit of its own for what needs privileges",
+            f"up to systemd {FILTERS_KEEP_PRIVILEGES - 1} a service with User= has filters of system calls or what"
+            f" {', '.join(map(repr, names[:SHOWN]))} gains; without that it could have the filters",
+            "the service has to ask for it in another way: a socket, a path unit, or systemctl with a rule of polkit",
+            _some(gained),
+        )
+
+
 def _root_directory(evidence: Evidence) -> Iterator[Advice]:
     uses_others = any(fact.outcome in HAPPENED and not _is_own(fact) for fact in evidence.of(PathUse))
     if evidence.of(PathUse) and not uses_others:
@@ -245,6 +263,7 @@ _RULES: tuple[Rule, ...] = (
     _dynamic_user,
     _directories,
     _split_preparation,
+    _privileged_programs,
     _socket_activation,
     _root_directory,
     _mask,

@@ -8,9 +8,10 @@ recording can decide (User=, RootDirectory=, SupplementaryGroups=) counts as it 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from policy.advice import FILTERS_KEEP_PRIVILEGES
 from policy.behaviour import (
     OK,
     CapabilityUsed,
@@ -32,6 +33,7 @@ from policy.exposure import (
     INTERNET_WEIGHT,
     NAMESPACES,
     OTHER_FAMILIES_WEIGHT,
+    WORDS,
 )
 from policy.host_facts import HostFacts
 from policy.unit_settings import UnitSettings
@@ -40,6 +42,26 @@ ALL_WEIGHTS, ALL_WEIGHTS_AS_ROOT = 56460, 56160
 """Sums of all weights in systemd 255 to 262; SupplementaryGroups= and RemoveIPC= do not apply to root."""
 
 LOOPBACK = ("127.", "::1")
+
+WITHOUT_FILTERS = "NoNewPrivileges, which every filter of system calls implies together with User="
+
+_FILTERED: Mapping[str, int] = {
+    **CALL_GROUPS,
+    **FAMILIES,
+    "AF_INET": INTERNET_WEIGHT,
+    "other families": OTHER_FAMILIES_WEIGHT,
+    **{f"namespace {kind}": weight for kind, weight in NAMESPACES.items()},
+    **{
+        name: WORDS[name][0]
+        for name in (
+            *("NoNewPrivileges", "PrivateDevices", "ProtectClock", "ProtectHostname", "ProtectKernelLogs"),
+            *("ProtectKernelModules", "ProtectKernelTunables", "LockPersonality", "MemoryDenyWriteExecute"),
+            *("RestrictRealtime", "RestrictSUIDSGID"),
+        )
+    },
+    "SystemCallArchitectures": 1000,
+}
+# What needs a filter, with its whole weight: systemd 252 counts a missing list of families as all families.
 
 
 @dataclass(frozen=True)
@@ -51,7 +73,8 @@ class Floor:
 
 
 def floor(facts: Iterable[Fact], unit: UnitSettings, host: HostFacts) -> Floor:
-    """Return the floor for a service that does just this."""
+    """Return the floor for a service that does just this; what runs without the sandbox (``+``) asks nothing of it."""
+    facts = [fact for fact in facts if not fact.exec_line.startswith("+")]
     done = [fact.behaviour for fact in facts if fact.outcome == OK]
     weights = {
         **_identity(unit, done),
@@ -60,6 +83,9 @@ def floor(facts: Iterable[Fact], unit: UnitSettings, host: HostFacts) -> Floor:
         **_calls({one.name for one in done if isinstance(one, SystemCall)}, host),
         **_others(done),
     }
+    if not unit.runs_as_root and host.systemd_version < FILTERS_KEEP_PRIVILEGES and "NoNewPrivileges" in weights:
+        weights = {name: weight for name, weight in weights.items() if name not in _FILTERED}
+        weights[WITHOUT_FILTERS] = sum(_FILTERED.values())
     total = ALL_WEIGHTS_AS_ROOT if unit.runs_as_root else ALL_WEIGHTS
     level = math.ceil(sum(weights.values()) * 100 / total) / 10
     return Floor(level, tuple(sorted(weights, key=lambda name: (-weights[name], name))))

@@ -35,7 +35,8 @@ def full_name(name: str) -> str:
     if template.endswith("@"):
         raise UsageError(
             f"{suffixed} is a template, which never runs itself",
-            hint=f"give an instance, such as {template}NAME; those there are: systemctl list-units --all '{template}*'",
+            hint=f"give an instance, such as {template}NAME; those there are: systemctl list-units --all '{template}*';"
+            " what a socket with Accept=yes starts for each connection: unit-tailor record -- COMMAND",
         )
     return suffixed
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from policy.advice import Advice, advise
-from policy.behaviour import Access, CapabilityUsed, Fact, FileKind, IpcUsed, SocketAddress
+from policy.behaviour import Access, CapabilityUsed, Fact, FileKind, IpcUsed, PrivilegeGained, SocketAddress
 from policy.decide import decide
 from policy.drop_in_for import drop_in_settings
 from policy.unit_settings import UnitSettings
@@ -33,6 +33,14 @@ def test_a_store_with_a_user_could_have_a_dynamic_one() -> None:
     advice = {one.setting: one for one in advise(decide(data_store(), HOST))}
     assert "DynamicUser=yes" in advice
     assert not any(setting.startswith("User=") for setting in advice)
+
+
+def test_set_uid_programs_take_the_filters_from_a_service_with_a_user() -> None:
+    sudo = Fact(PrivilegeGained("/usr/bin/sudo", "set-uid"))
+    advice = given([sudo], STORE)["a unit of its own for what needs privileges"]
+    assert advice.evidence == (sudo,)
+    assert "/usr/bin/sudo" in advice.reason
+    assert "a unit of its own for what needs privileges" not in given([sudo])
 
 
 def test_root_without_capabilities_needs_no_root() -> None:

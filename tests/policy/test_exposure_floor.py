@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from policy.behaviour import Behaviour, CapabilityUsed, Fact, SocketAddress, SocketOpened, SystemCall
+from policy.behaviour import Behaviour, CapabilityUsed, Fact, PrivilegeGained, SocketAddress, SocketOpened, SystemCall
 from policy.exposure_floor import floor
 from policy.host_facts import HostFacts
 from policy.unit_settings import UnitSettings
@@ -86,11 +86,40 @@ def test_it_is_what_systemd_says_of_a_drop_in_that_leaves_just_that_open(twin_wi
 
 def said(machine: Machine, lines: str) -> float:
     """Return what systemd says of a service of root's with these settings."""
+    return level_of(machine, f"{TIGHT}SystemCallFilter={ENOUGH}\n{lines}")
+
+
+def level_of(machine: Machine, lines: str) -> float:
+    """Return what systemd says of a service with these settings and no others."""
     path = machine.path("/run/systemd/system/tailor-floor.service")
-    path.write_text(f"[Service]\nExecStart=/bin/true\n{TIGHT}SystemCallFilter={ENOUGH}\n{lines}\n")
+    path.write_text(f"[Service]\nExecStart=/bin/true\n{lines}\n")
     try:
         machine.run(["systemctl", "daemon-reload"])
         return exposure(machine, "tailor-floor.service")
     finally:
         path.unlink()
         machine.run(["systemctl", "daemon-reload"])
+
+
+def test_what_set_uid_programs_gain_takes_every_filter_from_a_service_with_a_user(twin_with: TwinWith) -> None:
+    """Up to systemd 254; without that, the floor would be out of reach."""
+    facts = [Fact(PrivilegeGained("/usr/bin/sudo", "set-uid")), *map(Fact, used("CAP_SETUID"))]
+    unit = UnitSettings(name="tailor-floor.service", user="daemon")
+    filters = ("Syst", "Restr", "Lock", "MemoryD", "NoNew", "PrivateD", "ProtectC", "ProtectH", "ProtectK")
+    words = [
+        line for line in TIGHT.split() if not line.startswith(filters) or line.startswith(("ProtectCo", "ProtectHom"))
+    ]
+    words += ["User=daemon", "CapabilityBoundingSet=CAP_SETUID", "IPAddressDeny=any", "PrivateNetwork=yes"]
+    words += ["DevicePolicy=closed", "DeviceAllow=char-rtc r"]
+
+    assert floor(facts, unit, HostFacts(252)).level == level_of(twin_with(), "\n".join(words))
+    assert floor(facts, unit, HostFacts(255)).level < 1.5
+
+
+def test_what_runs_outside_of_the_sandbox_costs_nothing() -> None:
+    chown = CapabilityUsed("CAP_CHOWN", "chown")
+    none, prepared = (), [Fact(chown, exec_line="+ExecStartPre")]
+    unit = UnitSettings(user="daemon")
+
+    assert floor(prepared, unit, HostFacts(252)) == floor(none, unit, HostFacts(252))
+    assert floor([Fact(chown)], unit, HostFacts(252)).level > floor(none, unit, HostFacts(252)).level
