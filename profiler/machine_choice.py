@@ -56,9 +56,13 @@ HIDDEN_IN_A_TWIN = (Path("/tmp"), Path("/run"), Path("/dev/shm"))
 
 
 def hidden_places(workload: Workload | None) -> tuple[Path, ...]:
-    """Return the current directory and the files that a workload names, as far as a twin would not see them."""
+    """Return the current directory and the files that a workload names, as far as a twin would not see them.
+
+    A file is shown with the directory that it is in: it may need what lies beside it.
+    """
     named = [Path(word) for word in workload.words if word.startswith("/")] if workload is not None else []
-    places = [place for place in (Path.cwd(), *named) if place.exists()]
+    beside = [place if place.parent in HIDDEN_IN_A_TWIN else place.parent for place in named if place.exists()]
+    places = [Path.cwd(), *beside]
     hidden = [place for place in places if any(root in place.parents for root in HIDDEN_IN_A_TWIN)]
     return tuple(place for place in dict.fromkeys(hidden) if not any(other in place.parents for other in hidden))
 
