@@ -11,7 +11,10 @@ from profiler import twin
 from profiler.engines.choice import Engine
 from profiler.errors import ToolError
 from profiler.record import record_unit
+from profiler.unit.time_limits import watchdog_in_force
 from profiler.unit.unit import Unit
+from profiler.unit.workload import Workload
+from profiler.validate.attendance import record_attended
 from tests.conformance import images
 from tests.requirements import require
 
@@ -25,6 +28,16 @@ ExecStartPre=/bin/echo prepared
 ExecStart=/bin/sleep 600
 ExecReload=/bin/date
 """
+REPORTING = "tailor-reporting.service"
+REPORTING_UNIT = """\
+[Service]
+Type=notify
+NotifyAccess=all
+WatchdogSec=10
+TimeoutStartSec=40
+ExecStart=/bin/sh -c 'systemd-notify --ready; while :; do systemd-notify WATCHDOG=1; sleep 1; done'
+"""
+SHOW = f"systemctl show --property=TimeoutStartUSec,WatchdogUSec -- {REPORTING} > /run/tailor-seen"
 SET_UP = {"add_key", "keyctl", "setresuid", "setresgid", "setgroups", "capset", "mount", "umount2", "setsockopt"}
 """What only systemd's own child calls: the service is nobody from its beginning, and makes nothing."""
 
@@ -36,7 +49,8 @@ def machine(request: pytest.FixtureRequest) -> Iterator[twin.Twin]:
     except ToolError as error:
         require(False, error.message)
     with twin.up(image=root) as booted:
-        booted.path(f"/etc/systemd/system/{NAME}").write_text(UNIT)
+        for name, text in {NAME: UNIT, REPORTING: REPORTING_UNIT}.items():
+            booted.path(f"/etc/systemd/system/{name}").write_text(text)
         booted.run(["systemctl", "daemon-reload"])
         yield booted
 
@@ -54,3 +68,19 @@ def test_what_the_manager_does_before_a_program_is_not_the_service(machine: twin
     assert not any(isinstance(fact.behaviour, CapabilityUsed) for fact in profile.facts)
     paths = {fact.behaviour.path for fact in profile.facts if isinstance(fact.behaviour, PathUse)}
     assert not any("systemd" in path for path in paths), paths
+
+
+@pytest.mark.parametrize("attach", [False, True])
+def test_a_slow_recorder_gives_head_room_and_takes_it_back(machine: twin.Twin, attach: bool) -> None:
+    unit = Unit.load(machine, REPORTING)
+    unit.systemctl.change("restart", unit.name)
+    record_attended(unit, workload=Workload(SHOW), engine=Engine.STRACE, attach=attach)
+    seen = machine.path("/run/tailor-seen").read_text()
+    assert "WatchdogUSec=5min 10s\n" in seen
+    assert ("TimeoutStartUSec=5min 40s\n" in seen) == (not attach)
+    assert watchdog_in_force(unit) == 10_000_000
+    assert unit.systemctl.show(unit.name, ["TimeoutStartUSec", "DropInPaths", "ActiveState"]) == {
+        "TimeoutStartUSec": "40s",
+        "DropInPaths": "",
+        "ActiveState": "active",
+    }
