@@ -242,7 +242,7 @@ IDENTITY_CALLS = frozenset(
 
 def _stays_itself(evidence: Evidence) -> bool:
     calls = {fact.behaviour.name for fact in evidence.confined(SystemCall) if isinstance(fact.behaviour, SystemCall)}
-    others = (PrivilegeGained, NamespaceUsed, KeyringUsed, Mounted)
+    others = (PrivilegeGained, KeyringUsed, Mounted)
     users = {fact.user for fact in evidence.facts if not fact.exec_line.startswith(("+", "!"))}
     signals = any(
         isinstance(fact.behaviour, SignalSent) and fact.behaviour.other_user for fact in evidence.confined(SignalSent)
@@ -251,10 +251,17 @@ def _stays_itself(evidence: Evidence) -> bool:
         not used(evidence)
         and not calls & IDENTITY_CALLS
         and not any(evidence.confined(kind) for kind in others)
+        and not _uses_namespaces(evidence)
         and len(users) <= 1
         and not signals
         and not evidence.unit.values("AmbientCapabilities")
     )
+
+
+def _uses_namespaces(evidence: Evidence) -> bool:
+    # A plain clone3() makes none: that is how the C library starts threads.
+    facts = [fact.behaviour for fact in evidence.confined(NamespaceUsed)]
+    return any(isinstance(one, NamespaceUsed) and (one.kinds or one.call == "setns") for one in facts)
 
 
 OUTSIDE_CALLS = frozenset({"capset", "chroot", "pivot_root", "mount", "umount2", "bpf", "quotactl", "setpriority"})
@@ -266,11 +273,12 @@ MAPPED_USERS = 65536
 
 def _stays_among_mapped_users(evidence: Evidence) -> bool:
     calls = {fact.behaviour.name for fact in evidence.confined(SystemCall) if isinstance(fact.behaviour, SystemCall)}
-    others = (PrivilegeGained, NamespaceUsed, KeyringUsed, Mounted, SignalSent)
+    others = (PrivilegeGained, KeyringUsed, Mounted, SignalSent)
     return (
         used(evidence) <= WITHIN_MAPPED_IDS
         and not calls & OUTSIDE_CALLS
         and not any(evidence.confined(kind) for kind in others)
+        and not _uses_namespaces(evidence)
         and all(fact.user < MAPPED_USERS for fact in evidence.facts)
         and not evidence.unit.values("AmbientCapabilities")
     )
