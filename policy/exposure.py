@@ -271,7 +271,8 @@ def _calls(case: _Case) -> Iterator[Cost]:
     # "native" is good whatever stands beside it; the model always keeps it in the list.
     yield Cost("SystemCallArchitectures=", "SystemCallArchitectures", 1000, 0 if architectures.words else 1000)
     calls = chosen.calls
-    listed = {name for name, _ in calls.entries} if calls else set()  # those with an errno of their own count as well
+    # Of an allow-list systemd does not tell what has an answer of its own: it is denied (property_get_syscall_filter).
+    listed = {name for name, answer in calls.entries if not (calls.allow_list and answer)} if calls else set()
     for group, weight in CALL_GROUPS.items():
         members = case.host.syscall_sets.get(group, frozenset())
         if calls is None:

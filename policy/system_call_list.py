@@ -162,6 +162,29 @@ def group_form(needed: frozenset[str], host: HostFacts) -> tuple[str, ...]:
     return ("@system-service", *removal, *_names(added), *_missing_newcomers(allowed | added, host))
 
 
+def survivable(lines: Sequence[str], own: SystemCallList, host: HostFacts) -> tuple[str, ...]:
+    """Return the lines with EPERM for what they take away of that which the unit's own list lets through.
+
+    For a unit whose own filter kills: that is for what the unit denies itself, not for what merely was not recorded.
+    """
+    if host.systemd_version < ERRORS_IN_ALLOW_LISTS:
+        return tuple(lines)
+    return tuple(
+        f"~{' '.join(word for group in line[1:].split() for word in _survivable(group, own, host))}"
+        if line.startswith("~") and ":" not in line
+        else line
+        for line in lines
+    )
+
+
+def _survivable(word: str, own: SystemCallList, host: HostFacts) -> list[str]:
+    members = _calls(word, host)
+    passing = sorted(name for name in members if own.allows(name))
+    if len(passing) == len(members):
+        return [f"{word}:EPERM"]
+    return [word, *(f"{name}:EPERM" for name in passing)]
+
+
 def whole_group_form(needed: frozenset[str], host: HostFacts) -> tuple[str, ...]:
     """Return the lines for all of @system-service and the calls that are needed besides."""
     allowed = host.syscall_sets["@system-service"] | host.syscall_sets.get("@default", frozenset())

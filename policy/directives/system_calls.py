@@ -22,6 +22,7 @@ from policy.system_call_list import (
     group_form,
     intersection,
     parse_system_call_list,
+    survivable,
     whole_group_form,
 )
 
@@ -42,7 +43,8 @@ class SystemCallFilter(Directive):
     """Lets only named system calls through. The values are in groups, so that they survive updates of libc and systemd.
 
     Facts are the names of all recorded calls; those that only error paths make, or another libc, are added by class
-    (``policy.equivalence``). Which names libseccomp of the target can load is not known to the model: it takes
+    (``policy.equivalence``). Where the unit's own filter kills, that stays so for what it denies; what only this list
+    takes away is answered with EPERM, but at the level strict. Which names libseccomp of the target can load is not known to the model: it takes
     ``@known`` of systemd for it.
     """
 
@@ -81,7 +83,10 @@ class SystemCallFilter(Directive):
         needed = needed_calls(_recorded(evidence), host, native_only=native_only)
         forms = (exact_form, group_form, whole_group_form, deny_list_form)[_FIRST_FORM[evidence.level] :]
         answer = SystemCallErrorNumber.parse(evidence.unit.values("SystemCallErrorNumber"), host).value
+        own = parse_system_call_list(evidence.unit.values("SystemCallFilter"), host)
         written = [[line for line in form(needed, host) if f":{answer}" not in line] for form in forms]
+        if own is not None and answer == KILLED and evidence.level is not Level.STRICT:
+            written = [list(survivable(lines, own, host)) for lines in written[:-1]] + written[-1:]
         return [cls(parse_system_call_list(lines, host), host, answer) for lines in written]
 
     def contribute(self, sandbox: Sandbox) -> None:

@@ -25,6 +25,7 @@ UNITS = {
     "SystemCallArchitectures=native\nProtectHostname=yes",
     "allow-list": "SystemCallFilter=@system-service\nSystemCallFilter=~@resources\nSystemCallFilter=sched_setattr\n"
     "RestrictAddressFamilies=AF_INET AF_UNIX AF_VSOCK\nCapabilityBoundingSet=CAP_SETUID CAP_CHOWN",
+    "answers": "SystemCallFilter=@system-service\nSystemCallFilter=~@resources:EPERM @privileged:EPERM ptrace:ENOSYS",
     "deny-list": "SystemCallFilter=~@clock @mount reboot\nRestrictAddressFamilies=~AF_PACKET AF_ALG\n"
     "ProtectKernelModules=yes\nProtectKernelLogs=yes\nCapabilityBoundingSet=~CAP_SYS_ADMIN CAP_KILL",
     "tight": "User=daemon\nPrivateNetwork=yes\nPrivateUsers=yes\nPrivateDevices=yes\nPrivateTmp=yes\n"

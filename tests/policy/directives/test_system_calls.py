@@ -9,15 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.behaviour import Fact, SystemCall
+from policy.decide import decide
 from policy.directives.base import Evidence
 from policy.directives.system_calls import SystemCallArchitectures, SystemCallErrorNumber, SystemCallFilter
 from policy.equivalence import BASELINE, CLASSES, WEIGHTY_GROUPS, closure, needed_calls
 from policy.host_facts import HostFacts
+from policy.sandbox.denial import KILLED
 from policy.settings import build_sandbox, parse_settings
 from policy.shipped_host_facts import for_version
 from policy.system_call_list import SystemCallList, error_name, intersection, parse_system_call_list
 from policy.unit_settings import UnitSettings
-from tests.policy.services import COMMON_CALLS, HOST, calls
+from tests.policy.services import COMMON_CALLS, HOST, calls, profile
 
 SERVICE = HOST.syscall_sets["@system-service"]
 
@@ -195,6 +197,28 @@ def test_killing_stays_where_the_unit_has_a_filter_of_its_own() -> None:
     assert not list(SystemCallErrorNumber.candidates(Evidence(frozenset(), HOST, own)))
     (proposed,) = SystemCallErrorNumber.candidates(Evidence(frozenset(), HOST, UnitSettings()))
     assert proposed.values() == ("EPERM",)
+
+
+@pytest.mark.parametrize(
+    ("own", "call", "answer"),
+    [
+        ("~@clock @debug", "mlock", "EPERM"),  # not recorded, but let through by the unit: it goes on
+        ("~@clock @debug", "fchown", "EPERM"),
+        ("~@clock @debug", "clock_settime", KILLED),
+        ("~@resources", "sched_setaffinity", KILLED),  # denied by the unit itself
+        ("~@resources", "setuid", "EPERM"),
+        ("@system-service", "mlock", "EPERM"),
+        ("@system-service", "reboot", KILLED),
+        ("@system-service\n~@privileged @resources", "fchown", KILLED),
+        ("~@clock", "setgid", ""),  # recorded
+    ],
+)
+def test_a_filter_that_kills_does_so_for_what_the_unit_itself_denies(own: str, call: str, answer: str) -> None:
+    unit = UnitSettings("a.service", assignments=tuple(("SystemCallFilter", line) for line in own.split("\n")))
+    decision = decide(profile(calls(("read", "setgid")), unit), HOST)
+    (chosen,) = (one.chosen for one in decision.choices if isinstance(one.chosen, SystemCallFilter))
+    assert chosen.calls is not None
+    assert chosen.calls.answer(call, KILLED) == answer
 
 
 def test_other_architectures_that_were_seen_are_kept() -> None:
