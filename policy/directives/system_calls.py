@@ -44,8 +44,8 @@ class SystemCallFilter(Directive):
 
     Facts are the names of all recorded calls; those that only error paths make, or another libc, are added by class
     (``policy.equivalence``). Where the unit's own filter kills, that stays so for what it denies; what only this list
-    takes away is answered with EPERM, but at the level strict. Which names libseccomp of the target can load is not known to the model: it takes
-    ``@known`` of systemd for it.
+    takes away is answered with EPERM, but at the level strict. Which names libseccomp of the target can load is not
+    known to the model: it takes ``@known`` of systemd for it.
     """
 
     since: ClassVar = {"": 187}
