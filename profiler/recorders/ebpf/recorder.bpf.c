@@ -16,7 +16,8 @@
 #define PATH_SIZE 4096
 #define DATA_MASK 0x7fff
 #define KEPT_SHORT 64
-#define KEPT_TEXT 208     /* of strings that long each is known by itself; longer ones are sent every time */
+#define KEPT_TEXT 208     /* of strings shorter than that each is known by itself; longer ones are sent every time */
+#define KNOWN 64          /* short paths that each processor remembers */
 #define HEAD 160          /* bytes of a file, dentry or inode that are read at once: one read costs as much as ten bytes */
 #define MOST_COMPONENTS 512
 #define MOST_MESSAGES 16
@@ -68,10 +69,21 @@
 #define EEXIST 17
 #endif
 
+/* Written and copied as words: to read a word just after its parts were written takes longer than all of that. */
 struct context {
-	u32 line, uid;
-	u16 call, error;
-	u16 epoch, flags;
+	union {
+		struct {
+			u32 line, uid;
+		};
+		u64 who;
+	};
+	union {
+		struct {
+			u16 call, error;
+			u16 epoch, flags;
+		};
+		u64 what;
+	};
 };
 
 /*
@@ -80,7 +92,7 @@ struct context {
  */
 struct identity {
 	u64 inode, mount, parent;
-	u32 name, none;
+	u64 name; /* the hash of its name; in a key above that the length of the string that stands beside it */
 };
 
 struct arguments_key {
@@ -89,21 +101,31 @@ struct arguments_key {
 	s64 result;
 };
 
-/* One short path, or none: by far the most frequent. */
+/*
+ * One short path, or none: by far the most frequent. The place is where a relative path starts from, otherwise the file
+ * that came of it.
+ */
 struct name_key {
 	struct context context;
-	u32 length;
 	u64 args[3], root[2];
-	struct identity base, result;
+	struct identity place;
 	u8 text[KEPT_SHORT];
 };
 
+/* One short path where there are both. */
+struct file_key {
+	struct identity result;
+	struct name_key name;
+};
+
+/* Two paths, or a long one. Begins like the shorter ones: which of them it is turns out late. */
 struct paths_key {
+	struct identity result;
 	struct context context;
-	u32 lengths[2], none;
 	u64 args[3], root[2];
-	struct identity base[2], result;
+	struct identity place;
 	u8 text[KEPT_TEXT];
+	struct identity other;
 };
 
 struct address_key {
@@ -128,7 +150,9 @@ struct tracked {
 	u32 last, none;     /* the call that returned last */
 	u32 effective[2];   /* user and group id before the execve under way */
 	u64 permitted;
-	u64 recent[8];      /* calls that were seen last, so that a loop of one call costs no look-up */
+	u64 seen[8];        /* a bit for each call of x86-64 whose success was marked already for this user and epoch */
+	u64 seen_for;
+	u64 recent[8];      /* of all others, those that were marked last */
 };
 
 struct walk {
@@ -142,7 +166,7 @@ struct scratch {
 	u8 data[DATA_MASK + 1 + PATH_SIZE]; /* directly behind the event: both are sent as one */
 	struct descriptor descriptor;
 	struct paths_key paths;
-	struct name_key name;
+	struct file_key known[KNOWN];
 	u8 head[HEAD];
 	struct arguments_key arguments;
 	struct address_key address;
@@ -165,6 +189,7 @@ struct scratch {
 TABLE(calls, struct context, 65536);
 TABLE(arguments, struct arguments_key, 65536);
 TABLE(names, struct name_key, 262144);
+TABLE(files, struct file_key, 131072);
 TABLE(paths, struct paths_key, 131072);
 TABLE(addresses, struct address_key, 65536);
 TABLE(capabilities, struct capability_key, 16384);
@@ -274,12 +299,8 @@ static __always_inline void start_line(struct tracked *t, struct task_struct *ta
 
 static __always_inline void set_context(struct context *context, struct tracked *t, u32 uid, u32 call, u32 error)
 {
-	context->line = t->line;
-	context->uid = uid;
-	context->call = call;
-	context->error = error;
-	context->epoch = shared.epoch;
-	context->flags = 0;
+	context->who = t->line | (u64)uid << 32;
+	context->what = (call & 0xffff) | (u64)(error & 0xffff) << 16 | (u64)(shared.epoch & 0xffff) << 32;
 }
 
 /* Fills the header from the context; args, result and the parts of data are the caller's. */
@@ -414,15 +435,17 @@ static __always_inline struct file *file_of(s32 descriptor)
 	return file;
 }
 
-/* A field of the structure whose beginning is in s->head. */
+/* A field of the structure whose beginning is in s->head; how much of it must be there for a field, or for two. */
 #define IN_HEAD(TYPE, FIELD, AS) (*(AS *)(s->head + bpf_core_field_offset(struct TYPE, FIELD)))
+#define END_OF(TYPE, FIELD) (bpf_core_field_offset(struct TYPE, FIELD) + sizeof(((struct TYPE *)0)->FIELD))
+#define LATER(A, B) ((A) > (B) ? (A) : (B))
 
 static __always_inline void identify(struct scratch *s, u32 which, struct identity *identity, u32 *unhashed)
 {
 	struct dentry *dentry = s->dentries[which];
 	struct inode *inode;
 
-	bpf_probe_read_kernel(s->head, HEAD, dentry);
+	bpf_probe_read_kernel(s->head, LATER(END_OF(dentry, d_inode), END_OF(dentry, d_name.hash)), dentry);
 	identity->name = IN_HEAD(dentry, d_name.hash, u32);
 	identity->parent = IN_HEAD(dentry, d_parent, u64);
 	identity->mount = (u64)s->mounts[which];
@@ -435,7 +458,7 @@ static __always_inline void identify(struct scratch *s, u32 which, struct identi
 /* Puts a file's place into a slot; returns its mode of access. */
 static __always_inline u32 take_file(struct scratch *s, u32 which, struct file *file)
 {
-	bpf_probe_read_kernel(s->head, HEAD, file);
+	bpf_probe_read_kernel(s->head, LATER(END_OF(file, f_path.dentry), LATER(END_OF(file, f_path.mnt), END_OF(file, f_mode))), file);
 	s->dentries[which] = IN_HEAD(file, f_path.dentry, struct dentry *);
 	s->mounts[which] = IN_HEAD(file, f_path.mnt, struct vfsmount *);
 	return IN_HEAD(file, f_mode, u32);
@@ -445,16 +468,16 @@ static __always_inline void take_root(struct scratch *s, u32 which)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	s->dentries[which] = BPF_CORE_READ(task, fs, root.dentry);
-	s->mounts[which] = BPF_CORE_READ(task, fs, root.mnt);
+	s->dentries[which] = task->fs->root.dentry;
+	s->mounts[which] = task->fs->root.mnt;
 }
 
 static __always_inline void take_current(struct scratch *s, u32 which)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	s->dentries[which] = BPF_CORE_READ(task, fs, pwd.dentry);
-	s->mounts[which] = BPF_CORE_READ(task, fs, pwd.mnt);
+	s->dentries[which] = task->fs->pwd.dentry;
+	s->mounts[which] = task->fs->pwd.mnt;
 }
 
 /* Type and device of the file in slot 2, and whether it ever had a name. */
@@ -469,84 +492,103 @@ static __always_inline void inspect(struct scratch *s)
 		s->event.flags |= FLAG_PSEUDO;
 }
 
+static __always_inline long read_string(void *to, u32 size, u64 pointer, int of_kernel)
+{
+	if (of_kernel)
+		return bpf_probe_read_kernel_str(to, size, (void *)pointer);
+	return bpf_probe_read_user_str(to, size, (void *)pointer);
+}
+
+/* Notes what a string is; size counts its NUL, or is an error. Returns its length. */
+static __always_inline u32 note_string(struct scratch *s, u32 which, long size, const u8 *text)
+{
+	u32 length;
+
+	if (size < 0) {
+		s->event.flags |= FLAG_UNREADABLE;
+		return 0;
+	}
+	length = size > 0 ? size - 1 : 0; /* an empty string counts 0 on older kernels */
+	if (length && text[0] == '/')
+		s->event.flags |= which ? FLAG_ABSOLUTE_1 : FLAG_ABSOLUTE_0;
+	s->event.lengths[which] = length;
+	return length;
+}
+
 /* Appends a string of the service to the data. */
 static __always_inline void append_string(struct scratch *s, u32 which, u64 pointer, int of_kernel)
 {
 	u32 used = s->event.used & DATA_MASK;
-	long length;
+	u32 length;
 
 	if (!pointer) {
 		s->event.flags |= which ? FLAG_NULL_1 : FLAG_NULL_0;
 		return;
 	}
-	if (of_kernel)
-		length = bpf_probe_read_kernel_str(&s->data[used], PATH_SIZE, (void *)pointer);
-	else
-		length = bpf_probe_read_user_str(&s->data[used], PATH_SIZE, (void *)pointer);
-	if (length < 0) {
-		s->event.flags |= FLAG_UNREADABLE;
-		return;
-	}
-	if (length > 0)
-		length -= 1; /* the NUL; an empty string counts 0 on older kernels */
-	if (length >= 1 && s->data[used] == '/')
-		s->event.flags |= which ? FLAG_ABSOLUTE_1 : FLAG_ABSOLUTE_0;
-	length &= PATH_SIZE - 1;
-	s->event.lengths[which] = length;
-	s->event.used = used + length;
+	length = note_string(s, which, read_string(&s->data[used], PATH_SIZE, pointer, of_kernel), &s->data[used]);
+	s->event.used = used + (length & (PATH_SIZE - 1));
 }
 
-static __always_inline void keep_text(struct scratch *s, int *too_long)
+/* Empties what only the longest key has. */
+static __always_inline void lengthen(struct scratch *s)
+{
+	__builtin_memset(s->paths.text + KEPT_SHORT, 0, KEPT_TEXT - KEPT_SHORT);
+	__builtin_memset(&s->paths.other, 0, sizeof(s->paths.other));
+}
+
+/* Puts the strings of the data into the longer key; 0 if they are too long for it. */
+static __always_inline int keep_text(struct scratch *s)
 {
 	u32 length = s->event.used & DATA_MASK;
 
-	s->paths.lengths[0] = s->event.lengths[0];
-	s->paths.lengths[1] = s->event.lengths[1];
-	__builtin_memset(s->paths.text, 0, sizeof(s->paths.text));
-	*too_long = length > KEPT_TEXT;
+	s->paths.place.name |= (u64)s->event.lengths[0] << 32;
+	s->paths.other.name |= (u64)s->event.lengths[1] << 32;
 	if (length > KEPT_TEXT)
-		length = KEPT_TEXT;
+		return 0;
+	asm volatile("" : "+r"(length));
+	length &= 255;
+	if (length > KEPT_TEXT)
+		return 0;
+	bpf_probe_read_kernel(s->paths.text, length, s->data);
+	return 1;
+}
+
+/* Puts the only string of a call into the key; 0 if it is too long for it, and in the data. *small: it fits into a short one. */
+static __always_inline int take_text(struct scratch *s, u64 pointer, int *small)
+{
+	long size;
+
+	if (!pointer) {
+		s->event.flags |= FLAG_NULL_0;
+		return 1;
+	}
+	size = read_string(s->paths.text, KEPT_SHORT, pointer, s->of_kernel);
+	if (size == KEPT_SHORT) {
+		*small = 0;
+		lengthen(s);
+		size = read_string(s->paths.text, KEPT_TEXT, pointer, s->of_kernel);
+		if (size == KEPT_TEXT) {
+			append_string(s, 0, pointer, s->of_kernel);
+			return 0;
+		}
+	}
+	note_string(s, 0, size, s->paths.text);
+	return 1;
+}
+
+/* The other way round, when there is something to send. */
+static __always_inline void append_text(struct scratch *s)
+{
+	u32 length = s->event.lengths[0];
+
+	if (length > KEPT_TEXT)
+		return;
 	asm volatile("" : "+r"(length));
 	length &= 255;
 	if (length > KEPT_TEXT)
 		return;
-	bpf_probe_read_kernel(s->paths.text, length, s->data);
-}
-
-/* The small form of the key, for a path that fits. */
-static __always_inline void shorten(struct scratch *s)
-{
-	u32 length = s->event.used & DATA_MASK;
-
-	s->name.context = s->paths.context;
-	s->name.length = length;
-	__builtin_memcpy(s->name.args, s->paths.args, sizeof(s->name.args));
-	s->name.root[0] = s->paths.root[0];
-	s->name.root[1] = s->paths.root[1];
-	s->name.base = s->paths.base[0];
-	s->name.result = s->paths.result;
-	__builtin_memset(s->name.text, 0, sizeof(s->name.text));
-	if (length > KEPT_SHORT)
-		length = KEPT_SHORT;
-	asm volatile("" : "+r"(length));
-	length &= 127;
-	if (length > KEPT_SHORT)
-		return;
-	bpf_probe_read_kernel(s->name.text, length, s->data);
-}
-
-static __always_inline void begin_key(struct scratch *s)
-{
-	__builtin_memset(&s->paths, 0, sizeof(s->paths) - sizeof(s->paths.text));
-	s->paths.context = s->context;
-}
-
-/* Arguments of calls on paths are kept to 32 bits each. */
-static __always_inline void pack_arguments(struct scratch *s)
-{
-	s->paths.args[0] = s->event.args[0] | s->event.args[1] << 32;
-	s->paths.args[1] = s->event.args[2] | s->event.args[3] << 32;
-	s->paths.args[2] = s->event.args[4] | s->event.args[5] << 32;
+	bpf_probe_read_kernel(s->data, length, s->paths.text);
+	s->event.used = length;
 }
 
 static __always_inline void identify_root(u64 *root)
@@ -568,41 +610,93 @@ static __always_inline void identify_current(struct identity *identity)
 	identity->mount = (u64)task->fs->pwd.mnt;
 }
 
-/* Finds where a string starts from; the place goes into the slot, its identity into the key. */
-static __always_inline void find_base(struct scratch *s, u32 which)
+/*
+ * Begins the key of a call on paths. Of the event only what is gathered on the way is emptied here: mostly the key is known,
+ * and nothing is sent.
+ */
+static __always_inline void begin_paths(struct scratch *s)
 {
-	u32 absolute = which ? FLAG_ABSOLUTE_1 : FLAG_ABSOLUTE_0;
-	s8 position = s->descriptor.directory[which];
+	u64 *given = s->arguments.args; /* of calls on paths 32 bits of each are kept */
+
+	s->owner = bpf_get_current_pid_tgid();
+	s->event.flags = s->event.used = 0;
+	s->event.lengths[0] = s->event.lengths[1] = 0;
+	s->paths.context = s->context;
+	s->paths.args[0] = given[0] | given[1] << 32;
+	s->paths.args[1] = given[2] | given[3] << 32;
+	s->paths.args[2] = given[4] | given[5] << 32;
+	identify_root(s->paths.root);
+	__builtin_memset(&s->paths.result, 0, sizeof(s->paths.result));
+	__builtin_memset(&s->paths.place, 0, sizeof(s->paths.place));
+	__builtin_memset(s->paths.text, 0, KEPT_SHORT);
+}
+
+static __always_inline void copy_arguments(struct scratch *s)
+{
+	__builtin_memcpy(s->event.args, s->arguments.args, sizeof(s->event.args));
+	s->event.result = s->result;
+}
+
+/* What was gathered stays, all else of the event is emptied. */
+static __always_inline void begin_event(struct scratch *s)
+{
+	u32 flags = s->event.flags, used = s->event.used;
+	u16 first = s->event.lengths[0], second = s->event.lengths[1];
+
+	__builtin_memset(&s->event, 0, sizeof(s->event));
+	s->event.flags = flags;
+	s->event.used = used;
+	s->event.lengths[0] = first;
+	s->event.lengths[1] = second;
+	copy_arguments(s);
+}
+
+/* Finds where a string starts from; the place goes into the slot, what tells it apart into the key. */
+SUBPROGRAM(find_base, u32 which)
+{
+	struct scratch *s = scratch_of_cpu();
+	struct identity *identity;
 	s32 descriptor = AT_FDCWD;
 	struct file *file;
+	s8 position;
 
+	if (!s)
+		return 0;
+	which &= 1;
+	identity = which ? &s->paths.other : &s->paths.place;
 	s->dentries[which] = NULL;
 	if (s->descriptor.string[which] < 0 || s->descriptor.flags & NOT_A_PATH)
-		return;
-	if (s->event.flags & absolute) {
+		return 0;
+	position = s->descriptor.directory[which];
+	if (s->event.flags & (which ? FLAG_ABSOLUTE_1 : FLAG_ABSOLUTE_0)) {
 		take_root(s, which);
 	} else {
 		if (position >= 0)
 			descriptor = s->raw[position & 7];
 		if (descriptor == AT_FDCWD) {
 			take_current(s, which);
-			identify_current(&s->paths.base[which]);
+			identify_current(identity);
 		} else {
 			file = file_of(descriptor);
 			if (!file)
-				return;
+				return 0;
 			take_file(s, which, file);
-			identify(s, which, &s->paths.base[which], NULL);
+			identify(s, which, identity, NULL);
 		}
 	}
 	s->event.flags |= which ? FLAG_BASE_1 : FLAG_BASE_0;
+	return 1;
 }
 
-static __always_inline int find_file(struct scratch *s, s32 descriptor)
+/* Finds the file behind a descriptor: the result of the call under way. */
+SUBPROGRAM(find_file, u32 descriptor)
 {
+	struct scratch *s = scratch_of_cpu();
 	struct file *file = file_of(descriptor);
 	u32 mode, unhashed = 0;
 
+	if (!s)
+		return 0;
 	s->dentries[2] = NULL;
 	if (!file)
 		return 0;
@@ -614,6 +708,31 @@ static __always_inline int find_file(struct scratch *s, s32 descriptor)
 	if (unhashed)
 		s->event.flags |= FLAG_DELETED;
 	return 1;
+}
+
+/* The file that came of a call, or that it was about. */
+static __always_inline int find_result(struct scratch *s)
+{
+	u32 flags = s->descriptor.flags, returned = flags & RETURNS_FILE && !s->context.error, descriptor;
+
+	if (returned)
+		descriptor = s->result;
+	else if (flags & FILE_DESCRIPTOR && !s->event.lengths[0] && s->descriptor.directory[0] >= 0)
+		descriptor = s->raw[s->descriptor.directory[0] & 7];
+	else
+		return 0;
+	if (find_file(descriptor))
+		return 1;
+	if (returned)
+		lose(LOST_FILE);
+	return 0;
+}
+
+/* Of a path that starts nowhere else, the file that came of it is the place. */
+static __always_inline void use_result_as_place(struct scratch *s)
+{
+	s->paths.place = s->paths.result;
+	__builtin_memset(&s->paths.result, 0, sizeof(s->paths.result));
 }
 
 static __always_inline void append_paths(struct scratch *s)
@@ -631,76 +750,144 @@ static __always_inline void append_paths(struct scratch *s)
 		append_path(2);
 }
 
-static __always_inline void copy_arguments(struct scratch *s)
-{
-	__builtin_memcpy(s->event.args, s->arguments.args, sizeof(s->event.args));
-	s->event.result = s->result;
-}
-
 static __always_inline void note_namespace(struct scratch *s, struct tracked *t)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	if (mount_namespace(task) != t->mounts)
+	if (task->nsproxy->mnt_ns->ns.inum != t->mounts)
 		s->context.flags |= FLAG_OWN_MOUNTS;
 }
 
-/* A call on paths: strings, what they start from, and the file that came of it. */
-SUBPROGRAM(on_paths, void)
+static __always_inline void check_strings(struct scratch *s)
+{
+	if (s->event.flags & FLAG_UNREADABLE && s->context.error != EFAULT)
+		lose(LOST_STRING);
+	if ((s->event.lengths[0] == PATH_SIZE - 1 || s->event.lengths[1] == PATH_SIZE - 1) && s->context.error != ENAMETOOLONG)
+		lose(LOST_CUT);
+}
+
+static __always_inline void send_paths(struct scratch *s, void *table, const void *key)
+{
+	describe(s, EVENT_PATHS, &s->context, s->leader);
+	s->event.flags |= s->context.flags;
+	append_paths(s);
+	deliver(s, table, key);
+}
+
+/* With two strings the key is the longest one, and made of the data. */
+SUBPROGRAM(on_two_paths, void)
 {
 	struct scratch *s = scratch_of_cpu();
-	u32 flags, error;
-	int too_long = 0, small;
+	int kept;
+
+	if (!s)
+		return 0;
+	begin_paths(s);
+	lengthen(s);
+	append_string(s, 0, s->raw[s->descriptor.string[0] & 7], s->of_kernel);
+	append_string(s, 1, s->raw[s->descriptor.string[1] & 7], s->of_kernel);
+	check_strings(s);
+	find_base(0);
+	find_base(1);
+	find_result(s);
+	s->paths.context.flags |= s->event.flags & (FLAG_CREATED | FLAG_DELETED);
+	kept = keep_text(s);
+	if (kept && !first_sight(MAP(paths), &s->paths))
+		return 0;
+	begin_event(s);
+	send_paths(s, kept ? MAP(paths) : NULL, &s->paths);
+	return 0;
+}
+
+/*
+ * Each processor remembers some short paths that are in the tables: to compare one key costs much less than to look it up,
+ * which hashes it. Returns the place of the one that the key at hand would be.
+ */
+static __always_inline struct file_key *remembered(struct scratch *s)
+{
+	const u64 *text = (const u64 *)s->paths.text;
+	u64 sum;
+
+	asm volatile("" ::: "memory"); /* the parts were written as what they are, and are read as words */
+	sum = s->paths.context.what + s->paths.place.inode + s->paths.result.inode;
+
+#pragma unroll
+	for (int i = 0; i < KEPT_SHORT / 8; i++)
+		sum += text[i] * (0x9e3779b97f4a7c15ULL + ((u64)i << 33));
+	sum *= 0x9e3779b97f4a7c15ULL;
+	return &s->known[sum >> 32 & (KNOWN - 1)];
+}
+
+static __always_inline int is_same(const struct file_key *known, const struct paths_key *key)
+{
+	const u64 *one = (const u64 *)known, *other = (const u64 *)key;
+	u64 difference = 0;
+
+#pragma unroll
+	for (int i = 0; i < sizeof(*known) / 8; i++)
+		difference |= one[i] ^ other[i];
+	return !difference;
+}
+
+/* While it is being written it is none: there is no path in call 0. */
+static __always_inline void remember(struct scratch *s, struct file_key *known)
+{
+	u64 what = s->paths.context.what;
+
+	known->name.context.what = 0;
+	asm volatile("" ::: "memory");
+	s->paths.context.what = 0;
+	__builtin_memcpy(known, &s->paths, sizeof(*known));
+	asm volatile("" ::: "memory");
+	if (s->owner == (u32)bpf_get_current_pid_tgid())
+		known->name.context.what = what;
+}
+
+/* A call on one path: the string, what it starts from, and the file that came of it. */
+SUBPROGRAM(on_path, void)
+{
+	struct scratch *s = scratch_of_cpu();
+	int kept = 1, small = 1, both = 0;
+	struct file_key *known;
 	s8 position;
 
 	if (!s)
 		return 0;
-	reset(s);
-	begin_key(s);
-	copy_arguments(s);
-	flags = s->descriptor.flags;
-	error = s->context.error;
+	begin_paths(s);
 	position = s->descriptor.string[0];
 	if (position >= 0)
-		append_string(s, 0, s->raw[position & 7], s->of_kernel);
-	position = s->descriptor.string[1];
-	if (position >= 0)
-		append_string(s, 1, s->raw[position & 7], s->of_kernel);
-	if (s->event.flags & FLAG_UNREADABLE && error != EFAULT)
-		lose(LOST_STRING);
-	if (flags & SKIP_EMPTY && !s->event.lengths[0])
+		kept = take_text(s, s->raw[position & 7], &small);
+	check_strings(s);
+	if (s->descriptor.flags & SKIP_EMPTY && !s->event.lengths[0])
 		return 0;
-	if ((s->event.lengths[0] == PATH_SIZE - 1 || s->event.lengths[1] == PATH_SIZE - 1) && error != ENAMETOOLONG)
-		lose(LOST_CUT);
-	pack_arguments(s);
-	identify_root(s->paths.root);
-	find_base(s, 0);
-	if (s->descriptor.string[1] >= 0)
-		find_base(s, 1);
-	if (flags & RETURNS_FILE && !error) {
-		if (!find_file(s, s->result))
-			lose(LOST_FILE);
-	} else if (flags & FILE_DESCRIPTOR && !s->event.lengths[0] && s->descriptor.directory[0] >= 0) {
-		find_file(s, s->raw[s->descriptor.directory[0] & 7]);
+	find_base(0);
+	if (find_result(s)) {
+		both = (s->event.flags & (FLAG_BASE_0 | FLAG_ABSOLUTE_0)) == FLAG_BASE_0;
+		if (!both)
+			use_result_as_place(s);
 	}
-	s->paths.context.flags |= s->event.flags & (FLAG_CREATED | FLAG_DELETED);
-	small = s->descriptor.string[1] < 0 && s->event.used <= KEPT_SHORT;
+	s->paths.place.name |= (u64)s->event.lengths[0] << 32;
+	s->paths.context.what |= (u64)(s->event.flags & (FLAG_CREATED | FLAG_DELETED)) << 48;
 	if (small) {
-		shorten(s);
-		if (!first_sight(MAP(names), &s->name))
+		known = remembered(s);
+		if (!known || is_same(known, &s->paths))
 			return 0;
-	} else {
-		keep_text(s, &too_long);
-		if (!too_long && !first_sight(MAP(paths), &s->paths))
+		if (!(both ? first_sight(MAP(files), &s->paths) : first_sight(MAP(names), &s->paths.context))) {
+			remember(s, known);
 			return 0;
+		}
+	} else if (kept && !first_sight(MAP(paths), &s->paths)) {
+		return 0;
 	}
-	describe(s, EVENT_PATHS, &s->context, s->leader);
-	s->event.flags |= s->context.flags;
-	append_paths(s);
-	if (small)
-		deliver(s, MAP(names), &s->name);
+	begin_event(s);
+	if (kept)
+		append_text(s);
+	if (small && !both)
+		send_paths(s, MAP(names), &s->paths.context);
+	else if (small)
+		send_paths(s, MAP(files), &s->paths);
 	else
-		deliver(s, too_long ? NULL : MAP(paths), &s->paths);
+		send_paths(s, kept ? MAP(paths) : NULL, &s->paths);
 	return 0;
 }
 
@@ -711,20 +898,17 @@ SUBPROGRAM(on_file, void)
 
 	if (!s)
 		return 0;
-	reset(s);
-	begin_key(s);
-	copy_arguments(s);
-	pack_arguments(s);
-	identify_root(s->paths.root);
-	if (!find_file(s, s->raw[s->descriptor.directory[0] & 7]) && !s->context.error)
+	begin_paths(s);
+	if (!find_file(s->raw[s->descriptor.directory[0] & 7]) && !s->context.error)
 		lose(LOST_FILE);
+	use_result_as_place(s);
 	s->paths.context.flags |= s->event.flags & FLAG_DELETED;
-	shorten(s);
-	if (!first_sight(MAP(names), &s->name))
+	if (!first_sight(MAP(names), &s->paths.context))
 		return 0;
+	begin_event(s);
 	describe(s, EVENT_PATHS, &s->context, s->leader);
 	append_paths(s);
-	deliver(s, MAP(names), &s->name);
+	deliver(s, MAP(names), &s->paths.context);
 	return 0;
 }
 
@@ -986,21 +1170,42 @@ static __always_inline u32 user_of(struct task_struct *task)
 	return task->cred->euid.val;
 }
 
-/* Notes that a call was made with this outcome. */
-static __always_inline void mark(struct tracked *t, u32 uid, u32 call, u32 error)
+/* Notes that a call was made with this outcome; 0 if it could not be sent. */
+static __always_inline int mark(struct tracked *t, u32 uid, u32 call, u32 error)
 {
 	struct context key = {};
 	struct scratch *s;
 
 	set_context(&key, t, uid, call, error);
 	if (!first_sight(MAP(calls), &key))
-		return;
+		return 1;
 	s = scratch_of_cpu();
 	if (!s)
-		return;
+		return 0;
 	reset(s);
 	describe(s, EVENT_CALL, &key, t->leader);
-	deliver(s, MAP(calls), &key);
+	return deliver(s, MAP(calls), &key);
+}
+
+/* The same where it is likely to be known already: each thread remembers what it has marked. */
+static __always_inline void note_call(struct tracked *t, u32 uid, u32 call, u32 error)
+{
+	u64 user = uid | (u64)shared.epoch << 32, bit = 1ULL << (call & 63);
+	u64 packed = (u64)call | (u64)error << 12 | (u64)uid << 24 | (u64)(shared.epoch & 255) << 56;
+
+	if (!error && call < 512) {
+		if (t->seen_for != user) {
+			__builtin_memset(t->seen, 0, sizeof(t->seen));
+			t->seen_for = user;
+		}
+		if (t->seen[call >> 6 & 7] & bit)
+			return;
+		if (mark(t, uid, call, error))
+			t->seen[call >> 6 & 7] |= bit;
+	} else if (t->recent[(call ^ error) & 7] != packed) {
+		if (mark(t, uid, call, error))
+			t->recent[(call ^ error) & 7] = packed;
+	}
 }
 
 static __always_inline void load_arguments(u64 *to, struct pt_regs *regs, u32 architecture)
@@ -1069,6 +1274,16 @@ SUBPROGRAM(prepare, u32 call)
 	return d->kind;
 }
 
+/* Whether a call that could have been on a path is on a descriptor, as those of fstat() are. */
+static __always_inline int is_empty(struct scratch *s, struct descriptor *d)
+{
+	u8 first = 1;
+
+	if (d->directory[0] < 0 || (s32)s->raw[d->directory[0] & 7] == AT_FDCWD)
+		return 0;
+	return !bpf_probe_read_user(&first, 1, (void *)s->raw[d->string[0] & 7]) && !first;
+}
+
 static __always_inline int socketcall(struct scratch *s)
 {
 	/* socket, bind, connect, listen, accept, ..., by the numbers of the i386 calls of their own */
@@ -1100,7 +1315,10 @@ static __always_inline void dispatch(struct scratch *s, struct tracked *t, int k
 		if (s->descriptor.flags & ONLY_FAILED && !s->context.error)
 			return;
 		note_namespace(s, t);
-		on_paths();
+		if (s->descriptor.string[1] < 0)
+			on_path();
+		else
+			on_two_paths();
 		break;
 	case KIND_FILE:
 		on_file();
@@ -1162,7 +1380,6 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	struct task_struct *task;
 	struct descriptor *d;
 	struct scratch *s;
-	u64 packed;
 	long number;
 	int kind;
 
@@ -1189,11 +1406,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	uid = t->user; /* the call may just have changed it */
 	t->user = user_of(task);
 	t->last = call;
-	packed = (u64)call | (u64)error << 12 | (u64)uid << 24 | (u64)(shared.epoch & 255) << 56;
-	if (t->recent[number & 7] != packed) {
-		mark(t, uid, call, error);
-		t->recent[number & 7] = packed;
-	}
+	note_call(t, uid, call, error);
 	if (error >= ERESTARTSYS && error <= ERESTARTSYS + 4)
 		return 0; /* it comes again */
 	d = bpf_map_lookup_elem(MAP(descriptors), &call);
@@ -1218,6 +1431,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	s->leader = t->leader;
 	s->result = ret;
 	load_arguments(s->raw, regs, architecture);
+	if (d->flags & SKIP_EMPTY && is_empty(s, d))
+		return 0;
 	if (d->flags & STRUCT_CAPABILITIES) {
 		s->raw[4] = t->permitted;
 		bpf_probe_read_kernel(&t->permitted, sizeof(t->permitted), &task->cred->cap_permitted);
@@ -1299,7 +1514,7 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 	struct scratch *s = scratch_of_cpu();
 	struct file *file = BPF_CORE_READ(binary, file);
 	u32 first = 0;
-	int too_long;
+	int kept;
 
 	if (!s)
 		return 0;
@@ -1337,7 +1552,8 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 		first = FLAG_FIRST;
 	}
 	set_context(&s->context, t, t->effective[0], 59, 0);
-	begin_key(s);
+	__builtin_memset(&s->paths, 0, sizeof(s->paths));
+	s->paths.context = s->context;
 	s->event.args[0] = first ? t->line : 0;
 	s->event.args[1] = t->effective[0] | (u64)t->effective[1] << 32;
 	s->event.args[2] = t->permitted;
@@ -1349,18 +1565,18 @@ int BPF_PROG(on_executed, struct task_struct *task, int old_thread, struct linux
 		take_root(s, 0);
 	} else {
 		take_current(s, 0);
-		identify_current(&s->paths.base[0]);
+		identify_current(&s->paths.place);
 	}
 	take_file(s, 2, file);
 	identify(s, 2, &s->paths.result, NULL);
 	s->event.flags |= FLAG_RESULT;
-	keep_text(s, &too_long);
-	if (!first && !too_long && !first_sight(MAP(paths), &s->paths))
+	kept = keep_text(s);
+	if (!first && kept && !first_sight(MAP(paths), &s->paths))
 		return 0;
 	describe(s, EVENT_EXECUTED, &s->context, t->leader);
 	s->event.flags |= first | FLAG_BASE_0;
 	append_paths(s);
-	deliver(s, first || too_long ? NULL : MAP(paths), &s->paths);
+	deliver(s, first || !kept ? NULL : MAP(paths), &s->paths);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ def test_a_sleeping_reader_loses_and_says_so(tmp_path: Path, monkeypatch: pytest
 
 
 def test_full_tables_cost_traffic_but_lose_nothing(tmp_path: Path) -> None:
-    sizes = {name: 16 for name in ("names", "paths", "calls", "arguments", "addresses", "capabilities")}
+    sizes = {name: 16 for name in ("names", "files", "paths", "calls", "arguments", "addresses", "capabilities")}
     taken = take_program("losses.py", "paths", str(tmp_path), sizes=sizes)
     found = {record.strings[0] for record in taken.of("access")}
     assert {f"{tmp_path}/missing-{index}".encode() for index in range(2000)} <= found

@@ -94,6 +94,60 @@ os.rename("made", "../moved", src_dir_fd=directory, dst_dir_fd=directory)
     assert [base and base.path for base in moved.bases] == [os.fsencode(tmp_path / "inner")] * 2
 
 
+def test_what_changes_after_many_equal_calls_is_seen(tmp_path: Path) -> None:
+    code = """
+import os, sys
+top = sys.argv[1]
+def look():
+    for _ in range(5):
+        try:
+            os.stat("same"); os.close(os.open("same", os.O_RDONLY))
+            os.close(os.open("same", os.O_RDONLY, dir_fd=place))
+        except FileNotFoundError:
+            pass
+for name in ("one", "two"):
+    os.mkdir(f"{top}/{name}"); os.close(os.open(f"{top}/{name}/same", os.O_CREAT | os.O_WRONLY))
+for name in ("one", "two"):
+    os.chdir(f"{top}/{name}"); place = os.open(".", os.O_DIRECTORY); look(); os.close(place)
+place = os.open(".", os.O_DIRECTORY)
+os.unlink("same"); look()
+for _ in range(3):
+    os.close(os.open("same", os.O_CREAT | os.O_WRONLY))
+os.seteuid(65534); look()
+"""
+    taken = take_code(code, str(tmp_path))
+    looked = [record for record in taken.of("newfstatat") if record.strings[0] == b"same"]
+    opened = [record for record in taken.of("openat") if record.strings[0] == b"same"]
+    one, two = os.fsencode(tmp_path / "one"), os.fsencode(tmp_path / "two")
+    places = {(record.bases[0].path, record.error, record.user) for record in looked if record.bases[0]}
+    assert places == {(one, "", 0), (two, "", 0), (two, "ENOENT", 0), (two, "", 65534)}
+    read = {(record.found.path, record.user) for record in opened if record.found and not record.arguments[2] & 1}
+    assert read == {(one + b"/same", 0), (two + b"/same", 0), (two + b"/same", 65534)}
+    assert {Mark.CREATED in record.marks for record in opened if record.arguments[2] & os.O_CREAT} == {True, False}
+    assert not taken.losses.counts
+
+
+def test_paths_of_every_length_are_told_apart_by_their_last_letter(tmp_path: Path) -> None:
+    code = """
+import os, sys
+os.chdir(sys.argv[1])
+for length in (*range(1, 9), *range(60, 68), *range(124, 132), *range(200, 215)):
+    for _ in range(3):
+        for last in "ab":
+            name = ("./" * length)[: length - 1] + last
+            os.close(os.open(name, os.O_CREAT)); os.access(os.path.abspath(".") + "/" + name, os.R_OK)
+"""
+    taken = take_code(code, str(tmp_path))
+    lengths = (*range(1, 9), *range(60, 68), *range(124, 132), *range(200, 215))
+    names = {(("./" * length)[: length - 1] + last).encode() for length in lengths for last in "ab"}
+    assert names <= {record.strings[0] for record in taken.of("openat")}
+    absolute = {os.fsencode(tmp_path) + b"/" + name for name in names}
+    assert absolute <= {record.strings[0] for record in taken.of("access")}
+    known = [record.strings[0] for record in taken.of("access") if record.strings[0] and len(record.strings[0]) < 207]
+    assert len(known) == len(set(known))
+    assert not taken.losses.counts
+
+
 def test_one_file_through_two_names_and_mounts_is_two_behaviours(tmp_path: Path) -> None:
     code = """
 import ctypes, os, sys
