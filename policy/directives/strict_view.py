@@ -19,7 +19,7 @@ from policy.directives.base import Directive, Evidence
 from policy.directives.own_trees import LONGEST_LIST
 from policy.directives.writable_paths import Writable, temporary_directories, writable_lists
 from policy.level import Level
-from policy.path_encoding import encode_path, inexpressible_because
+from policy.path_encoding import encode_path, unbindable_because
 from policy.sandbox.mount_entry import is_below, parent_of
 from policy.sandbox.read_only import HAPPENED
 from policy.settings import build_sandbox, parse_settings
@@ -162,7 +162,7 @@ class _Search:
                 return False
         children = self._children(tree)
         return not any(_touches(tree, path) for path, _ in self.writable) and all(
-            not inexpressible_because(child) for child in children
+            not unbindable_because(child) for child in children
         )
 
     def _children(self, tree: str) -> set[str]:
@@ -186,7 +186,7 @@ class _Search:
         found = sorted(executed)
         if len(found) > LONGEST_LIST:
             found = sorted(places | {parent_of(path) for path in executed - places})
-        usable = len(found) <= LONGEST_LIST and not any(inexpressible_because(path) for path in found)
+        usable = len(found) <= LONGEST_LIST and not any(unbindable_because(path) for path in found)
         return (found, places) if usable and "/" not in found else ([], set())
 
     def _not_executable(self, places: set[str]) -> Iterator[Writable]:

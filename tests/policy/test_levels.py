@@ -233,6 +233,13 @@ def test_no_view_where_it_could_not_be_sound(unit: UnitSettings) -> None:
     assert not {"NoExecPaths", "ExecPaths", "TemporaryFileSystem", "BindReadOnlyPaths"} & set(lines)
 
 
+@pytest.mark.parametrize("name", ["it's", 'say "x"', "a\tb"])
+def test_no_tree_is_covered_where_a_name_in_it_gets_lost_on_the_way_to_the_executor(name: str) -> None:
+    lines = strict((*APPLICATION_FACTS, use(f"/srv/{name}/x", Access.READ)))
+    assert lines["TemporaryFileSystem"] == ("", "/var/lib:ro")
+    assert not any(name in word for word in lines["BindReadOnlyPaths"])
+
+
 def test_where_the_service_works_stays_visible() -> None:
     lines = strict(unit=replace(APPLICATION, assignments=(("WorkingDirectory", "-/mnt/work"),)))
     assert "-/mnt" not in lines["InaccessiblePaths"]

@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from policy.drop_in import DropIn, Setting
-from policy.path_encoding import encode_path
+from policy.path_encoding import encode_path, unbindable_because
 from profiler.host import read_host_facts
 from profiler.machine import Host, Machine
 from profiler.twin import Twin
@@ -130,14 +130,16 @@ def test_a_path_without_execution_cannot_be_executed_and_every_other_can(twin: T
 
 
 def test_a_temporary_file_system_is_mounted_there_and_nowhere_else(twin: Twin) -> None:
-    paths = hostile_directories(twin, "temporary", CASES)
+    # From 254 on a colon is lost on the way to systemd's executor. It is only proposed for trees of fixed names.
+    paths = [path for path in hostile_directories(twin, "temporary", CASES) if ":" not in path]
     with loaded(twin, listing("TemporaryFileSystem", paths[::2])):
         found = probed(twin, paths)
     assert all(("program" in found[path][1]) == (path not in paths[::2]) for path in paths)
 
 
 def test_a_path_is_bound_where_it_was_meant(twin: Twin) -> None:
-    paths = hostile_directories(twin, "bind", CASES)
+    paths = [path for path in hostile_directories(twin, "bind", 10 * CASES) if not unbindable_because(path)]
+    assert len(paths) >= CASES / 4
     source = f"{BASE}/source"
     twin.path(source).mkdir()
     twin.path(f"{source}/marker").touch()

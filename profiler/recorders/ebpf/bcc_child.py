@@ -18,6 +18,9 @@ SITES = ("/usr/lib/python3/dist-packages", *(f"/usr/lib/python3.{minor}/site-pac
 
 NOT_INSTALLED = 3
 
+FLAGS = ["-D__BPF_HELPERS_H", "-D_UAPI__LINUX_BPF_H__", "-w", "-Wno-int-conversion"]
+"""No headers of bcc's own; no warnings, also not of what the kernel hands over as words, an error from clang 15 on."""
+
 
 def main() -> int:
     """Compile."""
@@ -27,7 +30,7 @@ def main() -> int:
     try:
         import bcc  # type: ignore[import-untyped]
 
-        compiled = bcc.BPF(text=sys.stdin.buffer.read(), cflags=["-D__BPF_HELPERS_H", "-D_UAPI__LINUX_BPF_H__", "-w"])
+        compiled = bcc.BPF(text=sys.stdin.buffer.read(), cflags=FLAGS)
     except (ImportError, AttributeError):  # AttributeError: another package of that name
         return NOT_INSTALLED
     except Exception:  # bcc raises nothing more particular; what the compiler says has been printed
