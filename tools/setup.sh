@@ -8,11 +8,12 @@ exec {lock}<. # the directory itself is the lock: two runs at once would spoil e
 
 # What each is for: strace records; systemd, systemd-container and dbus make the twin (iproute2 and procps its network
 # and processes, mount and util-linux its layers); libbpf1 loads the eBPF programs; python3-bpfcc is bcc, which no Python
-# index has under that name. zsh, fish and mandoc serve tests only: completion in real shells, well-formed manual pages.
+# index has under that name. zsh, fish, mandoc and e2fsprogs serve tests only: completion in real shells, well-formed
+# manual pages, files that do not want to go.
 packages=(
     strace systemd systemd-container dbus python3-venv libbpf1 python3-bpfcc
     iproute2 util-linux mount procps curl ca-certificates
-    zsh fish mandoc
+    zsh fish mandoc e2fsprogs
 )
 python=/usr/bin/python3 # not the first in PATH: only Debian's own can see Debian's Python packages
 stamp=.venv/unit-tailor-setup
