@@ -24,7 +24,7 @@ SETTLE = 0.3
 TURNS = 5
 TURNS_OF_EBPF = 15
 TURNS_OF_BYSTANDER = 9
-"""How often each is measured: those with a bar close to 1 more often, since their differences are small."""
+"""How often each is measured; with services some more often, since their bars are close to 1."""
 
 COUNTING = "tracepoint:raw_syscalls:sys_enter { @[args->id] = count(); }"
 # bpftrace needs a tracefs; in mounts of its own, so that nothing is left behind.

@@ -15,12 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from profiler import twin
 from profiler.machine import Machine
 from profiler.unit.unit import Unit
-from tests.benchmarks.observers import BESIDE_WHAT, BYSTANDER, SETTLE, Observer, observers
+from tests.benchmarks.observers import BESIDE_WHAT, BYSTANDER, SETTLE, TURNS, Observer, observers
 from tests.benchmarks.row import Row
 
 NAME = "recording: how many times slower the recorded service is"
@@ -102,7 +103,9 @@ def _loops(program: Path, kind: str, found: Sequence[Observer]) -> list[Row]:
     def plainly(command: list[str]) -> None:
         subprocess.run(command, check=True)
 
-    watched = [(one, one.share) for one in found if one.name != BYSTANDER or kind in BYSTANDER_BARS]
+    watched = [
+        (replace(one, turns=TURNS), one.share) for one in found if one.name != BYSTANDER or kind in BYSTANDER_BARS
+    ]
     return _interleaved(
         kind,
         LOOPS[kind],
