@@ -824,8 +824,10 @@ static __always_inline int is_same(const struct file_key *known, const struct pa
 	u64 difference = 0;
 
 #pragma unroll
-	for (int i = 0; i < sizeof(*known) / 8; i++)
+	for (int i = 0; i < sizeof(*known) / 8; i++) {
 		difference |= one[i] ^ other[i];
+		asm volatile("" : "+r"(difference)); /* or newer compilers branch at each word, and the kernel follows every way */
+	}
 	return !difference;
 }
 
@@ -1477,10 +1479,15 @@ static __always_inline int in_unit(void)
 		char found[sizeof(wanted)] = {};                                                                      \
 		struct file *file_of_name = FILE;                                                                     \
 		struct dentry *dentry = BPF_CORE_READ(file_of_name, f_path.dentry);                                   \
-		int same = BPF_CORE_READ(dentry, d_name.len) == sizeof(wanted) - 1 &&                                 \
-			   !bpf_probe_read_kernel(found, sizeof(wanted) - 1, BPF_CORE_READ(dentry, d_name.name));     \
-		_Pragma("unroll") for (u32 i = 0; i < sizeof(wanted) - 1; i++) if (found[i] != wanted[i]) same = 0;   \
-		same;                                                                                                 \
+		u32 difference = BPF_CORE_READ(dentry, d_name.len) ^ (sizeof(wanted) - 1);                            \
+		if (bpf_probe_read_kernel(found, sizeof(wanted) - 1, BPF_CORE_READ(dentry, d_name.name)))             \
+			difference = 1;                                                                               \
+		_Pragma("unroll") for (u32 i = 0; i < sizeof(wanted) - 1; i++)                                        \
+		{                                                                                                     \
+			difference |= found[i] ^ wanted[i];                                                           \
+			asm volatile("" : "+r"(difference)); /* as in is_same() */                                    \
+		}                                                                                                     \
+		!difference;                                                                                          \
 	})
 
 /* What systemd's manager starts, from 254 on, to prepare the start of the unit's own program. It has it open and executes
