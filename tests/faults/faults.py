@@ -60,7 +60,7 @@ FAULTS = (
     Fault("mosquitto", "execution", "NoExecPaths", "/opt /usr/lib"),
     Fault("mosquitto", "proc", "ProcSubset", "pid"),
     Fault("mosquitto", "root directory (203)", "RootDirectory", "/srv"),
-    Fault("postgresql", "path", "ReadWritePaths", without="/var/lib/postgresql/15/main", blamed="ProtectSystem"),
+    Fault("postgresql", "path", "ReadWritePaths", without="/var/lib/postgresql", blamed="ProtectSystem"),
     Fault("postgresql", "execution", "NoExecPaths", "/usr/lib/postgresql"),
     Fault("postgresql", "group of calls", "SystemCallFilter", "~@ipc", adds=True),
     Fault("postgresql", "limit of sizes", "LimitFSIZE", "100K"),
