@@ -103,12 +103,15 @@ _STATE_DIRECTORIES = {
 
 def _directories(evidence: Evidence) -> Iterator[Advice]:
     written: dict[tuple[str, str], list[Fact]] = {}
+    known_places: dict[str, tuple[str, str]] = {}
     for fact in (*evidence.confined(PathUse), *evidence.confined(PathPair)):
         for path in _written(fact):
-            for base, directive in _STATE_DIRECTORIES.items():
-                name, slash, _ = path[len(base) + 1 :].partition("/")
-                if slash and is_below(path, base) and directive != "ConfigurationDirectory":
-                    written.setdefault((directive, name), []).append(fact)
+            above = parent_of(path)
+            place = known_places.get(above)
+            if place is None:
+                place = known_places[above] = _state_directory(above)
+            if place[1]:
+                written.setdefault(place, []).append(fact)
     known = evidence.unit.writable_directories
     for (directive, name), facts in sorted(written.items(), key=lambda item: item[0]):
         base = next(base for base, value in _STATE_DIRECTORIES.items() if value == directive)
@@ -120,6 +123,14 @@ def _directories(evidence: Evidence) -> Iterator[Advice]:
             "systemd changes owner and mode of everything in it if the top directory belongs to somebody else",
             _some(facts),
         )
+
+
+def _state_directory(place: str) -> tuple[str, str]:
+    """Return the directive for a directory at or below a service's own, and that one's name; empty for none."""
+    for base, directive in _STATE_DIRECTORIES.items():
+        if is_below(place, base) and directive != "ConfigurationDirectory":
+            return directive, place[len(base) + 1 :].partition("/")[0]
+    return "", ""
 
 
 def _dynamic_user(evidence: Evidence) -> Iterator[Advice]:

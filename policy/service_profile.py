@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from policy.behaviour import BEHAVIOURS, Behaviour, Fact
-from policy.json_fields import FieldError, Record, from_object, to_object, unknown_keys
+from policy.json_fields import FieldError, Record, from_object, to_object, two_from_object, unknown_keys
 from policy.recording import Header, Loss, Recording, Workload, merge_headers
 from policy.unit_settings import UnitSettings
 
@@ -292,9 +292,8 @@ class _Loader:
         if kind is None:
             raise FieldError(f"unknown type of fact {str(name)[:40]!a}: made by a newer unit-tailor?")
         places = values.pop(_SEEN, None)
-        behaviour = from_object(kind, values)
-        self.unknown_keys += unknown_keys((kind, Fact), values)
-        fact = from_object(Fact, values, behaviour=behaviour)
+        fact, unknown = two_from_object(kind, Fact, "behaviour", values)
+        self.unknown_keys += unknown
         self.facts.append(fact)
         if places is not None:
             self.sightings[fact] = self._seen_by(places)

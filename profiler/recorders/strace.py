@@ -35,6 +35,7 @@ COMPLAINT = "complaint of strace"
 _ATTACH_SECONDS = 30.0
 _DRAIN_SECONDS = 600.0  # for a slow consumer to work off what the pipe still holds
 _COMPLAINTS = 100  # lines of strace's own messages that are kept
+_NICENESS = 10  # of the thread that reads, see nice(2)
 _KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 # A process that was killed at its birth, before it made any call.
 _HARMLESS = re.compile(r"strace: Exit of unknown pid \d+ ignored")
@@ -182,6 +183,7 @@ class StraceRecorder:
         thread.start()
 
     def _read_trace(self, stream: IO[bytes]) -> None:
+        _give_way()
         with stream:
             try:
                 lines = stream if self._kept is None else self._keep_lines(stream, self._kept)
@@ -252,3 +254,11 @@ class StraceRecorder:
             if not _HARMLESS.fullmatch(line):
                 self.losses.add(COMPLAINT, line)
         self._complaints.clear()
+
+
+def _give_way() -> None:
+    # This thread can lag behind by a whole pipe; strace and the service cannot, and take turns on every call.
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, thread, _NICENESS)
