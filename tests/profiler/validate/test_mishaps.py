@@ -65,6 +65,7 @@ def test_a_stop_that_hangs_is_waited_for(session_twin: Twin) -> None:
         remove(unit)
 
 
+@pytest.mark.long
 def test_a_guard_ends_a_stop_that_has_no_end(session_twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "PUT_BACK", guard.PUT_BACK.replace(f"timeout {STOP_LIMIT:.0f} ", "timeout 1 "))
     deaf = "TimeoutStopSec=infinity\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n"
