@@ -56,8 +56,18 @@ def on_trial(
             if trial.keep:
                 _promote(trial)
             else:
-                _remove(trial, afterwards)
+                _remove_all_the_same(trial, afterwards, whole)
             whole()
+
+
+def _remove_all_the_same(trial: Trial, afterwards: str, whole: Callable[[], None]) -> None:
+    # An interrupt in the midst of it does not cut it short; a second one leaves it to the guard.
+    try:
+        _remove(trial, afterwards)
+    except KeyboardInterrupt:
+        _remove(trial, afterwards)
+        whole()
+        raise
 
 
 def _install(trial: Trial, text: str) -> None:

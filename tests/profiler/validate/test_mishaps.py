@@ -150,13 +150,23 @@ def test_interrupted_at_any_point_the_service_is_whole(unit: Unit, action: str, 
 
     for point in range(1, len(names) + 1, 3):
         interrupted(unit, action, point, number)
+        if number == "SIGTERM":  # sudden death here: the guard does what is left to do
+            await_guard(unit)
 
         now = installed(unit)
         assert {now.permanent, now.trial} <= {None, OURS}, names[point - 1]
         assert unit.is_active(), names[point - 1]
         assert no_new_privileges(unit) == (now.in_force is not None), names[point - 1]
         take_away(unit)  # the interrupt may have come when all was done already
+        # After a sudden death an empty lock file stays, until the next command.
+        unit.machine.run(["rm", "-f", f"{guard.STATE}/{unit.name}.lock"])
         assert_untouched(unit)
+
+
+def await_guard(unit: Unit) -> None:
+    deadline = time.monotonic() + 20
+    while unit.machine.path(note_path(unit.name)).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def take_away(unit: Unit) -> None:
