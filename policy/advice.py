@@ -26,6 +26,7 @@ from policy.directives.capabilities import used
 from policy.directives.identity import makes_files
 from policy.sandbox.mount_entry import is_below, parent_of
 from policy.sandbox.read_only import HAPPENED
+from policy.sandbox.sandbox import FILTERS_KEEP_PRIVILEGES
 from policy.system_call_list import DEFAULT_IS_ENOSYS
 
 SHOWN = 3
@@ -49,10 +50,6 @@ def advise(decision: Decision) -> tuple[Advice, ...]:
     """Return all advice for a decision, in a fixed order."""
     return tuple(advice for rule in _RULES for advice in rule(decision.evidence)) + _about_refusals(decision)
 
-
-FILTERS_KEEP_PRIVILEGES = 255
-"""The first version that filters the calls of a service with User= without no_new_privs: before it, what set-uid
-programs gain and a filter exclude each other (``context_has_no_new_privileges`` in ``execute.c``)."""
 
 FEW = 4
 """With more capabilities than this a service is root by another name."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from policy.decide import Decision
 from policy.explain import Explanation, Kept, Status, explain
-from policy.wording import denial_in_words, fact_in_words
+from policy.wording import denial_in_words, need_in_words
 
 REASONS_SHOWN = 12
 """How many comment lines a directive may have; ``explain`` shows all of them."""
@@ -61,7 +61,7 @@ def _exceptions(exceptions: Sequence[Kept]) -> list[str]:
 
 def _reason(exception: Kept) -> _Reason:
     if exception.needed_by:
-        words = fact_in_words(exception.needed_by[0]).removeprefix(f"use {exception.element}: ")
+        words = need_in_words(exception.element, exception.needed_by[0])
         return _Reason(words, len(exception.needed_by) - 1)
     return _Reason(exception.kept_because or "the unit has it, and nothing that was recorded needs it")
 

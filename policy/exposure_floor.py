@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from policy.advice import FILTERS_KEEP_PRIVILEGES
 from policy.behaviour import (
     OK,
     CapabilityUsed,
@@ -36,6 +35,7 @@ from policy.exposure import (
     WORDS,
 )
 from policy.host_facts import HostFacts
+from policy.sandbox.sandbox import FILTERS_KEEP_PRIVILEGES
 from policy.unit_settings import UnitSettings
 
 ALL_WEIGHTS, ALL_WEIGHTS_AS_ROOT = 56460, 56160

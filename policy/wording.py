@@ -133,6 +133,11 @@ def address_in_words(address: SocketAddress) -> str:
     return known.format(place) if known else f"{address.operation} {place}"
 
 
+def need_in_words(element: str, fact: Fact) -> str:
+    """Return what a fact needs an element of a list for: its words, without those that name the element again."""
+    return fact_in_words(fact).removeprefix(f"use {element}: ")
+
+
 def fact_in_words(fact: Fact) -> str:
     """Return a fact in one printable line: what was done, how it came out, where it was seen, and how it is known."""
     outcome = {OK: "", UNKNOWN: ", with an unknown result"}.get(fact.outcome, f", which failed with {fact.outcome}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from policy.behaviour import Access, CapabilityUsed, Fact, PathUse, SocketAddress, SocketOpened, SystemCall
 from policy.capability_names import CAPABILITIES
@@ -10,7 +11,7 @@ from policy.host_facts import HostFacts
 from policy.report.model import CallGroup, Calls, Capabilities, Capability, Socket
 from policy.sandbox.read_only import HAPPENED
 from policy.sandbox.sandbox import Sandbox
-from policy.wording import address_in_words, fact_in_words
+from policy.wording import address_in_words, need_in_words
 
 SHOWN = 12
 """How many facts, or addresses, are shown before the rest is only counted."""
@@ -49,10 +50,7 @@ def capabilities(facts: Sequence[Fact], sandbox: Sandbox) -> Capabilities:
     for fact in facts:
         if isinstance(fact.behaviour, CapabilityUsed) and fact.outcome in HAPPENED:
             used.setdefault(fact.behaviour.capability, []).append(fact)
-    evidence = {
-        name: counted(seen, lambda fact, name=name: fact_in_words(fact).removeprefix(f"use {name}: "))  # type: ignore[misc]
-        for name, seen in used.items()
-    }
+    evidence = {name: counted(seen, partial(need_in_words, name)) for name, seen in used.items()}
     dropped = sandbox.capabilities.dropped.keys()
     kept = tuple(
         Capability(name, name not in dropped, tuple(uses[:SHOWN]), max(0, len(uses) - SHOWN))

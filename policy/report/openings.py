@@ -10,7 +10,7 @@ from policy.explain import Explanation
 from policy.exposure import Exposure
 from policy.report.access import counted, some
 from policy.report.model import Opening
-from policy.wording import advice_in_words, denial_in_words, fact_in_words
+from policy.wording import advice_in_words, denial_in_words, need_in_words
 
 NOT_FROM_A_RECORDING = "no recording can decide this"
 
@@ -60,7 +60,7 @@ def _reasons(explanation: Explanation) -> list[str]:
     for kept in explanation.exceptions:
         if kept.needed_by:
             others = len(kept.needed_by) - 1
-            words = fact_in_words(kept.needed_by[0]).removeprefix(f"use {kept.element}: ")
+            words = need_in_words(kept.element, kept.needed_by[0])
             lines.append(f"{kept.element}: {words}" + (f", and {others} more" if others else ""))
         else:
             lines.append(f"{kept.element}: {kept.kept_because or 'the unit has it, and nothing recorded needs it'}")

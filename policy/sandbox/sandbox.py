@@ -45,6 +45,10 @@ _SUBJECTS: Mapping[str, tuple[type[Behaviour], ...]] = {
 
 _ASKED = {kind: tuple(name for name, subjects in _SUBJECTS.items() if kind in subjects) for kind in BEHAVIOURS}
 
+FILTERS_KEEP_PRIVILEGES = 255
+"""The first version that filters the calls of a service with User= without no_new_privs: before it, what set-uid
+programs gain and a filter exclude each other (``context_has_no_new_privileges`` in ``execute.c``)."""
+
 _NO_START = "the unit does not start (228/SECCOMP): the answer is the one of the whole list anyway"
 
 
@@ -101,7 +105,7 @@ class Sandbox:
         """
         if self.unit.runs_as_root or "CAP_SYS_ADMIN" in self.capabilities.ambient:
             return None
-        if self.host.systemd_version < 255:
+        if self.host.systemd_version < FILTERS_KEEP_PRIVILEGES:
             loaded = self.filters.filters
             return (loaded[0].directive, loaded[0].setting) if loaded else None
         for name in ("capget", "capset", "prctl"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -51,7 +52,10 @@ def account_directories(machine: Machine, settings: UnitSettings, facts: Iterabl
 
 
 def _accounts(machine: Machine) -> Iterator[_Account]:
-    for line in machine.path("/etc/passwd").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+    text = ""
+    with contextlib.suppress(OSError):  # a machine without it has no accounts but root
+        text = machine.path("/etc/passwd").read_text(encoding="utf-8", errors="surrogateescape")
+    for line in text.splitlines():
         name, _, *numbers = [*line.split(":"), "", "", ""][:4]
         if all(number.isdecimal() for number in numbers):
             yield _Account(name, *map(int, numbers))
@@ -59,8 +63,8 @@ def _accounts(machine: Machine) -> Iterator[_Account]:
 
 def _right_below(machine: Machine) -> Iterator[str]:
     for tree in TREES:
-        if (place := machine.path(tree)).is_dir():
-            yield from (f"{tree}/{entry.name}" for entry in place.iterdir())
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from (f"{tree}/{entry.name}" for entry in machine.path(tree).iterdir())
 
 
 def _used(facts: Iterable[Fact]) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from policy.blame import Blame
+from policy.directives.base import Directive
 from policy.directives.path_list import PathListDirective
 from policy.directives.system_calls import SystemCallFilter
 from policy.drop_in import DropIn, Setting
@@ -83,7 +84,7 @@ def looser(relaxed: DropIn, sound: DropIn, host: HostFacts, unit: UnitSettings) 
     return found + [name for name in sorted(lines) if name not in {setting.name for setting in relaxed.settings}]
 
 
-def _is_looser(name: str, one: object, other: object, host: HostFacts) -> bool:
+def _is_looser(name: str, one: Directive, other: Directive, host: HostFacts) -> bool:
     if isinstance(one, SystemCallFilter) and isinstance(other, SystemCallFilter):
         return bool(_calls(one, host) - _calls(other, host))
     if isinstance(one, PathListDirective) and isinstance(other, PathListDirective):
@@ -91,8 +92,8 @@ def _is_looser(name: str, one: object, other: object, host: HostFacts) -> bool:
         if name in PATH_LISTS_THAT_ALLOW:
             return any(not _is_covered(path, theirs) for path in mine)
         return not theirs <= mine
-    strict = getattr(one, "strictness")(), getattr(other, "strictness")()  # noqa: B009
-    elements = set(getattr(one, "elements")()), set(getattr(other, "elements")())  # noqa: B009
+    strict = one.strictness(), other.strictness()
+    elements = set(one.elements()), set(other.elements())
     return bool(strict[0] < strict[1] or (elements[1] and elements[0] - elements[1]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from policy.decide import decide
@@ -24,8 +26,8 @@ def made_from(profile: Profile, level: Level) -> list[Assignment]:
 
 @pytest.mark.parametrize("level", Level)
 @pytest.mark.parametrize("service", [web_server, data_store])
-def test_what_was_just_made_has_no_drift(service: object, level: Level) -> None:
-    profile = service()  # type: ignore[operator]
+def test_what_was_just_made_has_no_drift(service: Callable[[], Profile], level: Level) -> None:
+    profile = service()
     found = drift(profile, made_from(profile, level), HOST, level)
     assert found.replayed.denials == ()
     assert found.slack == ()
