@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from profiler.recorders.base import Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded, Value
+from profiler.recorders.base import Descriptor, Losses, ProcessEnded, RawCall, RawEvent, ThreadSuperseded, Value
 from profiler.recorders.strace_values import Unreadable, arguments, descriptor
 
 UNREADABLE_LINE = "line that does not match the grammar of strace"
@@ -38,6 +38,7 @@ _RESULT = (
     rb"(?: (E[A-Z0-9_]+)| \(errno ([0-9]{1,20})\))?(?: \(.*\)| /\*.*\*/| <unavailable>)*\n\Z"
 )
 _NAME = rb"([a-z_][a-z0-9_]*|\?\?\?)"
+_BEFORE = re.compile(_HEAD)
 _CALL = re.compile(_HEAD + _NAME + rb"\((.*)\)" + _RESULT)
 _RESUMED = re.compile(_HEAD + rb"<\.\.\. " + _NAME + rb" resumed>(.*)\)" + _RESULT)
 _ZERO = ord("0")
@@ -58,6 +59,11 @@ _CUT = re.compile(_HEAD + _NAME + rb"\(")
 _UNFINISHED = b" <unfinished ...>"  # in front of ") = ?" when a process died, or execve ended a thread, inside a call
 _UNKNOWN_NAME = b"???"  # the process was gone before the tracer could read which call it was entering
 _FORKS = (b"clone", b"clone3", b"fork", b"vfork")
+
+# Services repeat themselves to the byte. How many calls are known by their text, and how long a text may be: at most
+# 4 MB, whatever a service does.
+_KNOWN_CALLS = 4096
+_KNOWN_BYTES = 1024
 
 # strace's names of the modes that a process can run in (PERSONALITY_NAMES in src/linux/*/arch_defs.h), per machine.
 _MODES = {
@@ -86,6 +92,9 @@ class _Result(NamedTuple):
 
 _NO_RESULT = _Result(None, None, None, None, None)
 
+# What a RawCall says beside who made the call and when.
+_Known = tuple[str, tuple[Value, ...], int | None, str, Descriptor | None, str, bool]
+
 
 class LineReader:
     """Reads trace lines into events. Keeps only what is open: a little per thread, nothing per line.
@@ -104,6 +113,7 @@ class LineReader:
         self._architectures: dict[int, str] = {}  # of each thread that was seen and has not ended
         self._inherited: dict[int, str] = {}  # of each new thread that was not seen yet
         self._names: dict[bytes, tuple[str, bool]] = {}
+        self._known: dict[bytes, _Known] = {}  # by the line behind its time
         self._cut = b""  # the last line, if it has no end
 
     @property
@@ -113,33 +123,46 @@ class LineReader:
 
     def read(self, lines: Iterable[bytes]) -> Iterator[RawEvent]:
         """Yield the events of these lines (each with its newline), in the order in which they ended."""
-        match_call, match_begun, begun = _CALL.match, _BEGUN.match, self._begun
+        match, known, new = _BEFORE.match, self._known.get, tuple.__new__
         for line in lines:
             self.lines += 1
-            if line.endswith(_GOES_ON) and (match := match_begun(line)):
-                pid = int(match[1])
-                if pid in begun:
-                    yield from self._never_returned(pid)
-                if pid not in self._architectures:
-                    self._architecture(pid)
-                begun[pid] = _Begun(float(match[2]), match[3], match[4])
-            elif match := match_call(line):
-                thread, time, name, text, *result = match.groups()
+            if (before := match(line)) and (call := known(line[before.end() :])):
+                thread, time = before.groups()
                 pid = int(thread)
-                if pid in begun:
-                    yield from self._never_returned(pid)
-                if name != _UNKNOWN_NAME:
-                    yield self._call(pid, float(time), name, text, result)
-            elif match := _RESUMED.match(line):
-                thread, time, name, text, *result = match.groups()
-                pid = int(thread)
-                if pid in begun and begun[pid].name == name != _UNKNOWN_NAME:
-                    beginning = begun.pop(pid)
-                    yield self._call(pid, beginning.time, name, beginning.text + text, result)
-                else:
-                    yield from self._resumed(pid, match)
+                if pid not in self._begun and self._architectures.get(pid) == self._native:
+                    yield new(RawCall, (pid, float(time), *call))
+                    continue
+            yield from self._line(line)
+
+    def _line(self, line: bytes) -> Iterator[RawEvent]:
+        # One that was not read before, to the byte.
+        begun = self._begun
+        if line.endswith(_GOES_ON) and (match := _BEGUN.match(line)):
+            pid = int(match[1])
+            if pid in begun:
+                yield from self._never_returned(pid)
+            if pid not in self._architectures:
+                self._architecture(pid)
+            begun[pid] = _Begun(float(match[2]), match[3], match[4])
+        elif match := _CALL.match(line):
+            thread, time, name, text, *result = match.groups()
+            pid = int(thread)
+            if pid in begun:
+                yield from self._never_returned(pid)
+            if name != _UNKNOWN_NAME:
+                call = self._call(pid, float(time), name, text, result)
+                self._remember(line[match.start(3) :], name, call)
+                yield call
+        elif match := _RESUMED.match(line):
+            thread, time, name, text, *result = match.groups()
+            pid = int(thread)
+            if pid in begun and begun[pid].name == name != _UNKNOWN_NAME:
+                beginning = begun.pop(pid)
+                yield self._call(pid, beginning.time, name, beginning.text + text, result)
             else:
-                yield from self._other(line)
+                yield from self._resumed(pid, match)
+        else:
+            yield from self._other(line)
 
     def finish(self, *, detached: bool = False) -> Iterator[RawEvent]:
         """Yield the calls that never returned, with no result: the recording ended while they were blocked.
@@ -238,6 +261,14 @@ class LineReader:
             architecture,
             undecoded,
         )
+
+    def _remember(self, text: bytes, name: bytes, call: RawCall) -> None:
+        # So that the same again need not be read again. Not what has effects of its own: forks, and losses to count.
+        if name in _FORKS or call.undecoded or call.architecture != self._native or len(text) > _KNOWN_BYTES:
+            return
+        if len(self._known) >= _KNOWN_CALLS:
+            self._known.clear()
+        self._known[text] = call[2:]
 
     def _wanted(self, name: bytes) -> tuple[str, bool]:
         # A call's name as text, and whether its arguments are wanted.

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiler.recorders import strace_lines
 from profiler.recorders.base import (
     Descriptor,
     Losses,
@@ -343,3 +344,50 @@ def test_any_path_survives_the_round_trip(path: bytes, pid: int, outcome: int | 
         assert (call.result, call.error, call.result_target) == (outcome, "", Descriptor(outcome, path))
     else:
         assert (call.result, call.error, call.result_target) == (-1, outcome, None)
+
+
+def test_the_same_call_again_is_another_event_with_its_own_thread_and_time() -> None:
+    line = b"openat(AT_FDCWD<\\x2f>, " + quoted(b"a") + b", O_RDONLY) = 3<\\x2f\\x61>"
+    events, losses = read(b"7 " + line, b"8 getpid() = 8", b"7 " + line, b"8 " + line)
+    expected = (Descriptor(-100, b"/"), b"a", Symbol("O_RDONLY"))
+    assert not losses.counts
+    assert [events[0], *events[2:]] == [
+        RawCall(pid, time, "openat", expected, 3, result_target=Descriptor(3, b"/a"))
+        for pid, time in ((7, 0.5), (7, 2.5), (8, 3.5))
+    ]
+
+
+def test_the_same_call_in_another_mode_is_another_call() -> None:
+    events, _ = read(
+        b"7 getuid() = 0", b"7 getuid() = 0", b"7 [ Process PID=7 runs in 32 bit mode. ]", b"7 getuid() = 0"
+    )
+    assert [call.architecture for call in events if isinstance(call, RawCall)] == ["x86-64", "x86-64", "x86"]
+
+
+def test_the_same_call_again_ends_one_whose_end_was_lost() -> None:
+    events, _ = read(b"7 getuid() = 0", b"7 getuid() = 0", b"7 pause( <unfinished ...>", b"7 getuid() = 0")
+    names = [call.name for call in events if isinstance(call, RawCall)]
+    assert names == ["getuid", "getuid", "pause", "getuid"]
+
+
+def test_what_is_lost_is_counted_each_time() -> None:
+    odd, unnamed = b'7 openat(1, "plain \\n") = 3', b"7 syscall_0x3e7(0x1) = -1 ENOSYS (Function not implemented)"
+    escaping = b"7 clone(child_stack=NULL, flags=CLONE_UNTRACED|SIGCHLD) = 8"
+    _, losses = read(*[odd, unnamed, escaping] * 3)
+    assert losses.counts == {UNREADABLE_ARGUMENTS: 3, UNKNOWN_CALL: 3, UNTRACED_CHILD: 3}
+
+
+def test_the_same_text_behind_another_beginning_is_still_unreadable() -> None:
+    _, losses = read(b"7 getuid() = 0", b"7 getuid() = 0", b"7  getuid() = 0", b"-7 getuid() = 0", b"7x getuid() = 0")
+    assert losses.counts == {UNREADABLE_LINE: 3}
+
+
+def test_what_is_known_by_its_text_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strace_lines, "_KNOWN_CALLS", 10)
+    reader = LineReader(Losses())
+    lines = [b"7 1.5 umask(%#o) = 0\n" % number for number in range(1, 100)]
+    assert len([*reader.read(lines * 2)]) == 198
+    assert len(reader._known) <= 10
+    many = b"7 1.5 getuid(" + b"1, " * 2000 + b"1) = 0\n"
+    assert len([*reader.read([many] * 2)]) == 2
+    assert all(len(text) < len(many) for text in reader._known)

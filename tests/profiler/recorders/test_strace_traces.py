@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiler.recorders import strace_lines
 from profiler.recorders.base import (
     Losses,
     RawCall,
@@ -54,6 +55,14 @@ def test_reading_without_arguments_gives_the_same_calls(trace: Path) -> None:
     assert not any(event.arguments for event in bare if isinstance(event, RawCall))
 
 
+@pytest.mark.parametrize("trace", TRACES, ids=[trace.name for trace in TRACES])
+def test_what_was_read_before_gives_the_same_as_what_is_read_anew(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = lines_of(trace) * 2
+    remembering = [*LineReader(Losses()).read(lines)]
+    monkeypatch.setattr(strace_lines, "_KNOWN_BYTES", 0)
+    assert remembering == [*LineReader(Losses()).read(lines)]
+
+
 def _without_arguments(event: RawEvent) -> object:
     if not isinstance(event, RawCall):
         return event
@@ -73,13 +82,15 @@ KNOWN_STRINGS = frozenset(
 @given(st.data())
 def test_damaged_traces_never_raise_and_never_invent_a_path(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(LINES) - 1))
-    lines = LINES[start : start + data.draw(st.integers(1, 12))]
+    whole = LINES[start : start + data.draw(st.integers(1, 12))]
+    lines = list(whole)
     for _ in range(data.draw(st.integers(1, 4))):
         index = data.draw(st.integers(0, len(lines) - 1))
         lines[index] = data.draw(damage(lines[index]))
     losses = Losses()
     reader = LineReader(losses)
-    events = [*reader.read(lines), *reader.finish()]
+    before = whole if data.draw(st.booleans()) else []  # then undamaged lines are known by their text
+    events = [*reader.read([*before, *lines]), *reader.finish()]
     for event in events:
         if isinstance(event, RawCall):
             found = [*strings_in(event.arguments), *strings_in(event.result_target)]
