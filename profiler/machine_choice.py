@@ -37,18 +37,31 @@ class MachineChoice:
 
         Raises PermissionRefused when not root, UsageError for ``--no-twin`` where no systemd runs.
         """
-        require_root()
+        self.check()
         if self.is_twin:
             from profiler.twin import up
 
             with up(packages=self.packages, announce=step, visible=hidden_places(workload)) as twin:
                 yield twin
             return
+        yield Host()
+
+    def check(self) -> tuple[str, ...]:
+        """Return the packages that would be installed in a twin; nothing is booted.
+
+        Raises what ``machine`` raises before it boots anything.
+        """
+        require_root()
+        if self.is_twin:
+            from profiler import twin
+
+            twin.require_possible()
+            return twin.missing(self.packages)
         if self.packages:
             raise UsageError("--package goes with a twin only: nothing is installed on this host", hint="add --twin")
         if not Host.has_systemd():
             raise UsageError("systemd is not running on this host", hint="leave out --no-twin: a twin has one")
-        yield Host()
+        return ()
 
 
 HIDDEN_IN_A_TWIN = (Path("/tmp"), Path("/run"), Path("/dev/shm"))

@@ -82,6 +82,25 @@ def check_writable(path: Path, *, force: bool = False) -> None:
         os.unlink(temporary[1], dir_fd=directory)
 
 
+def make_directory(path: Path, *, only_check: bool = False) -> None:
+    """Make a directory for results, and those above it, if they are not there; errors as ``write_text``.
+
+    With ``only_check`` nothing is left behind.
+    """
+    with _reported(path):
+        if not only_check:
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        directory = os.open(there, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor, temporary = _create_temporary(directory, PRIVATE)
+            os.close(descriptor)
+            os.unlink(temporary, dir_fd=directory)
+        finally:
+            os.close(directory)
+
+
 def write_text(path: Path, text: str, *, mode: int = PRIVATE, force: bool = False) -> None:
     """Write a file by a temporary one beside it, so that it is whole even after a power failure.
 

@@ -77,8 +77,8 @@ class Preparation:
     ) -> None:
         self.properties = unit.properties()
         self.settings = unit.settings(self.properties)
-        if running and self.properties["ActiveState"] not in RUNNING:
-            raise ToolError(f"{unit.name} is not running: there is nothing to attach to", hint="leave out --attach")
+        if running:
+            refuse_stopped(unit.name, self.properties["ActiveState"])
         self.clock = PhaseClock()
         if running:
             self.clock.begin(Phase.SERVING)
@@ -92,6 +92,12 @@ class Preparation:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.watch.give_up()
+
+
+def refuse_stopped(name: str, active_state: str) -> None:
+    """Raise ToolError if a unit in this state does not run, for a recording that attaches to what runs."""
+    if active_state not in RUNNING:
+        raise ToolError(f"{name} is not running: there is nothing to attach to", hint="leave out --attach")
 
 
 def record_unit(

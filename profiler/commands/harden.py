@@ -15,7 +15,7 @@ from policy.host_facts import HostFacts
 from policy.replay import Replayed, replay
 from policy.service_profile import Profile
 from profiler import profile_file, progress
-from profiler.commands._output import tell
+from profiler.commands._output import show, tell
 from profiler.commands.record import conclude
 from profiler.documents import Document, hardening_document
 from profiler.errors import ExitCode
@@ -33,7 +33,9 @@ from profiler.messages import (
     validation_in_words,
 )
 from profiler.minimisation import Order, minimal_path, minimisation_status, minimise, notes_path
-from profiler.options import JsonStyle, force_option, json_option, quiet_option
+from profiler.options import JsonStyle, dry_run_option, force_option, json_option, quiet_option
+from profiler.plan import plan_document, plan_in_words
+from profiler.planning import Request, plan_hardening
 from profiler.record import Recorded
 from profiler.service_options import check_option, duration_option, engine_option, workload_option
 from profiler.unit.names import full_name
@@ -68,6 +70,7 @@ from profiler.validate.validation import Verdict, validate
 )
 @click.option("--show", is_flag=True, help="Print the drop-in as well.")
 @click.option("--accept-partial", is_flag=True, help="Go on although the recording lost something.")
+@dry_run_option
 @machine_options
 @json_option
 @quiet_option
@@ -82,7 +85,12 @@ def command(unit: str, workload: Workload | None, machine_choice: MachineChoice,
       unit-tailor harden nginx --workload ./use-nginx.sh
       unit-tailor harden redis-server --twin --package redis-server --package redis-tools --workload ./use-redis.sh
     """
-    profile_path, drop_in_path = paths = _outputs(unit, options)
+    paths = _outputs(unit, options)
+    if options["dry_run"]:
+        return _say_plan(unit, paths, workload, machine_choice, options)
+    profile_path, drop_in_path = paths
+    for notes in _minimal(drop_in_path, options)[1:]:
+        notes.unlink(missing_ok=True)  # answers about another drop-in
     with machine_choice.machine(workload) as machine:
         study = _study(machine, unit)
         host = read_host_facts(machine)
@@ -128,13 +136,26 @@ def _outputs(unit: str, options: dict[str, Any]) -> tuple[Path, Path]:
     # Refused before any work: what exists already, unless it is to be replaced.
     base = full_name(unit).removesuffix(".service")
     profile, drop_in = (options["output_directory"] / f"{base}.{kind}" for kind in ("profile", "conf"))
-    options["output_directory"].mkdir(parents=True, exist_ok=True)
-    minimal = minimal_path(drop_in)
-    for path in (profile, drop_in, *((minimal, notes_path(minimal)) if options["minimise"] else ())):
+    profile_file.make_directory(options["output_directory"], only_check=options["dry_run"])
+    for path in (profile, drop_in, *_minimal(drop_in, options)) if options["output_directory"].exists() else ():
         profile_file.check_writable(path, force=options["force"])
-    if options["minimise"]:
-        notes_path(minimal).unlink(missing_ok=True)  # answers about another drop-in
     return profile, drop_in
+
+
+def _minimal(drop_in: Path, options: dict[str, Any]) -> tuple[Path, ...]:
+    minimal = minimal_path(drop_in)
+    return (minimal, notes_path(minimal)) if options["minimise"] else ()
+
+
+def _say_plan(
+    unit: str, paths: tuple[Path, Path], workload: Workload | None, choice: MachineChoice, options: dict[str, Any]
+) -> int:
+    serving, check = options["serving_for"], options["check"]
+    request = Request(choice, options["engine"], unit, (), workload, serving, check=check)
+    files = (*paths, *_minimal(paths[1], options)[:1])
+    plan = plan_hardening(request, files, options["level"], relax=options["relax"], minimise=options["minimise"])
+    show(options["json_style"], plan_document(plan), plan_in_words(plan))
+    return ExitCode.DONE
 
 
 def _prove(

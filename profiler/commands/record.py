@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from profiler import profile_file, progress
-from profiler.commands._output import tell
+from profiler.commands._output import show, tell
 from profiler.documents import recording_document
 from profiler.errors import ExitCode, UsageError
 from profiler.machine_choice import MachineChoice, machine_options
 from profiler.messages import recording_summary
-from profiler.options import JsonStyle, force_option, json_option, quiet_option
+from profiler.options import JsonStyle, dry_run_option, force_option, json_option, quiet_option
+from profiler.plan import plan_document, plan_in_words
+from profiler.planning import Request, plan_recording
 from profiler.record import Recorded, record_command
 from profiler.service_options import duration_option, engine_option, workload_option
 from profiler.unit.names import full_name
@@ -56,6 +58,7 @@ def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the profile goes. Default: UNIT.profile.")
 @force_option
 @click.option("--accept-failed-workload", is_flag=True, help="Keep the recording even if the workload failed.")
+@dry_run_option
 @machine_options
 @json_option
 @quiet_option
@@ -87,12 +90,18 @@ def command(
     profile_file.check_writable(destination, force=options["force"])
     if options["attach"] and unit is None:
         raise UsageError("--attach goes with a unit that runs", hint="give the name of a unit instead of a command")
+    style: JsonStyle = options["json_style"]
+    if options["dry_run"]:
+        watch = (options["serving_for"], options["attach"])
+        request = Request(machine_choice, options["engine"], unit, words or (), workload, *watch)
+        plan = plan_recording(request, destination)
+        show(style, plan_document(plan), plan_in_words(plan))
+        return ExitCode.DONE
     with machine_choice.machine(workload) as machine:
         if unit is None:
             recorded = record_command(machine, words, engine=options["engine"])
         else:
             recorded = _record(Unit.load(machine, unit), workload, options)
-    style: JsonStyle = options["json_style"]
     status = conclude(recorded, destination, force=options["force"], accept_failed=options["accept_failed_workload"])
     if style is not JsonStyle.OFF:
         click.echo(style.render(recording_document(recorded, destination)))

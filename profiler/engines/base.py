@@ -38,6 +38,10 @@ class Watch(ABC):
     """Whether a service can be slowed down so much that systemd loses patience with it."""
 
     @abstractmethod
+    def __init__(self, assignment: Assignment) -> None:
+        """Prepare to record what is assigned."""
+
+    @abstractmethod
     def __enter__(self) -> Watch:
         """Begin. Raises PermissionRefused or ToolError if it cannot."""
 

@@ -29,7 +29,7 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True)
 class _Entry:
-    begin: Callable[[Assignment], Watch]
+    begin: type[Watch]
     available: Callable[[Assignment], Availability]
     note: str = ""  # what the user should know before choosing it
 
@@ -63,6 +63,14 @@ REGISTRY: dict[Engine, _Entry] = {
 def choose(engine: Engine, assignment: Assignment, announce: Callable[[str], None] = lambda _text: None) -> Watch:
     """Return the recording that this engine, or with ``auto`` the best that works, will make.
 
+    What is announced and raised is as for ``select``.
+    """
+    return REGISTRY[select(engine, assignment, announce)].begin(assignment)
+
+
+def select(engine: Engine, assignment: Assignment, announce: Callable[[str], None] = lambda _text: None) -> Engine:
+    """Return which engine will record: this one, or with ``auto`` the best that works; nothing is begun.
+
     What ``auto`` cannot use, or leaves because it would lose something, is announced with the reason. Raises ToolError
     with the remedy if nothing works.
     """
@@ -78,9 +86,14 @@ def choose(engine: Engine, assignment: Assignment, announce: Callable[[str], Non
                 announce(f"{candidate} loses something here: {answer.lost}")
             if entry.note:
                 announce(f"{candidate}: {entry.note}")
-            return entry.begin(assignment)
+            return candidate
         refused.append((candidate, answer))
     raise _refusal(assignment.machine, refused)
+
+
+def is_slow(engine: Engine) -> bool:
+    """Whether an engine can slow a service down so much that systemd loses patience with it."""
+    return REGISTRY[engine].begin.slow
 
 
 def _why_not(answer: Availability) -> str:

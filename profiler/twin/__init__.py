@@ -8,6 +8,7 @@
         machine.run(["systemctl", "start", "nginx"])
 """
 
+from profiler.twin.layers import missing
 from profiler.twin.twin import Swept, Twin, find, present, require_possible, require_root, running, sweep, up
 
-__all__ = ["Swept", "Twin", "find", "present", "require_possible", "require_root", "running", "sweep", "up"]
+__all__ = ["Swept", "Twin", "find", "missing", "present", "require_possible", "require_root", "running", "sweep", "up"]

@@ -41,15 +41,20 @@ def ensure(packages: Sequence[str], announce: Callable[[str], AbstractContextMan
     Raises UsageError for what cannot be the name of a package, ToolError if this is no Debian, CommandFailed with apt's
     words if it cannot install them.
     """
-    missing = not_installed(sorted(set(map(check_name, packages))))
-    if not missing:
+    wanted = missing(packages)
+    if not wanted:
         return ()
-    place = state.state_directory() / "layers" / digest(missing)
+    place = state.state_directory() / "layers" / digest(wanted)
     found = _find(place)
     if found is None:
-        with announce(f"installing {', '.join(missing)} into a layer of its own"), state.locked(place.parent, PATIENCE):
-            found = _find(place) or _make(missing, place)
+        with announce(f"installing {', '.join(wanted)} into a layer of its own"), state.locked(place.parent, PATIENCE):
+            found = _find(place) or _make(wanted, place)
     return (found,)
+
+
+def missing(packages: Sequence[str]) -> tuple[str, ...]:
+    """Return those of these packages that the host does not have, sorted; raises as ``ensure`` for names."""
+    return not_installed(sorted(set(map(check_name, packages))))
 
 
 def check_name(package: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -26,6 +27,9 @@ OUR_HEAD_ROOM = "zzz-unit-tailor-room.conf"
 """The name of a drop-in that makes time limits longer during a recording; one under test comes after it."""
 
 OURS = frozenset({OUR_DROP_IN, OUR_TEST_DROP_IN, OUR_HEAD_ROOM})
+
+PARTS_OF_THE_SYSTEM = ("dbus", "systemd-", "user@")
+"""How the names of units begin that a running machine does not do without."""
 
 RUNNING = frozenset({"active", "reloading", "activating"})
 """The values of ActiveState= of a unit that runs, or is about to."""
@@ -108,17 +112,13 @@ class Unit:
         found = Systemctl(machine).show(asked, ["Id", "LoadState", "LoadError"])
         if found["LoadState"] == "loaded":
             return cls(machine, found["Id"])
-        what = {"not-found": "there is no unit", "masked": "is masked: unit"}.get(found["LoadState"])
-        if what is None:
-            raise UsageError(
-                f"systemd cannot load {asked} on {machine.name}: {found['LoadError'] or found['LoadState']}",
-                hint=f"run: systemctl status {asked}",
-            )
-        close = get_close_matches(asked, services(machine), n=1) if found["LoadState"] == "not-found" else []
+        if found["LoadState"] == "masked":
+            raise masked(asked, machine.name)
+        if found["LoadState"] == "not-found":
+            raise not_found(asked, machine.name, services(machine), in_twin=machine.name != "this host")
         raise UsageError(
-            f"{what} {asked} on {machine.name}" + (f"; did you mean {close[0]}" if close else ""),
-            hint="list the services with: systemctl list-unit-files --type=service"
-            + (" ; a twin gets more software with --package NAME" if machine.name != "this host" else ""),
+            f"systemd cannot load {asked} on {machine.name}: {found['LoadError'] or found['LoadState']}",
+            hint=f"run: systemctl status {asked}",
         )
 
     def properties(self) -> dict[str, str]:
@@ -136,25 +136,11 @@ class Unit:
 
     def check_may_restart(self) -> None:
         """Raise ToolError where a test restart could take more down than the service itself."""
-        properties = self.properties()
-        hint = "record it in a twin instead: add --twin"
-        for name in ("RefuseManualStart", "RefuseManualStop"):
-            if properties[name] == "yes":
-                raise ToolError(f"{self.name} has {name}=yes: it cannot be restarted by hand", hint=hint)
-        for name in ("FailureAction", "SuccessAction", "StartLimitAction"):
-            if properties[name] not in {"", "none"}:
-                raise ToolError(f"{self.name} has {name}=: a failed test could reboot", hint=hint)
-        if self.name.startswith(("dbus", "systemd-", "user@")) and self.machine.name == "this host":
-            raise ToolError(f"{self.name} is a part of the running system: restarting it is not safe", hint=hint)
+        refuse_restart(self.name, self.properties(), on_host=self.machine.name == "this host")
 
     def check_without_ours(self) -> None:
         """Raise ToolError while a drop-in of ours is in force: what it denies would be taken for what is needed."""
-        path = self.installed_drop_in()
-        if path:
-            raise ToolError(
-                f"{self.name} runs under a drop-in of unit-tailor: {path}",
-                hint=f"take it away first: unit-tailor revert {self.name}",
-            )
+        refuse_ours(self.name, self.files())
 
     def settings(self, properties: dict[str, str] | None = None) -> UnitSettings:
         """Return the unit's own merged settings, read from its files; drop-ins of ours are left out.
@@ -183,8 +169,7 @@ class Unit:
 
     def installed_drop_in(self) -> str:
         """Return the path of a drop-in of ours that is in force, or the empty string."""
-        ours = (OUR_DROP_IN, OUR_TEST_DROP_IN)
-        return next((path for path in self.files() if PurePosixPath(path).name in ours), "")
+        return our_drop_in(self.files())
 
     def _assignments(self, properties: dict[str, str]) -> list[tuple[str, str]]:
         collected: list[tuple[str, str]] = []
@@ -195,6 +180,50 @@ class Unit:
             for assignment in unit_file.parse(text).assignments("Service"):
                 collected.append((assignment.name, assignment.value))
         return collected
+
+
+def masked(name: str, machine: str) -> UsageError:
+    """Return what is wrong with a unit that is a link to /dev/null."""
+    return UsageError(f"{name} is masked on {machine}", hint=f"run: systemctl unmask {name}")
+
+
+def not_found(name: str, machine: str, there: Sequence[str], *, in_twin: bool) -> UsageError:
+    """Return what is wrong with a name that no unit has, with the one that is meant, as far as that can be told."""
+    close = get_close_matches(name, there, n=1)
+    return UsageError(
+        f"there is no unit {name} on {machine}" + (f"; did you mean {close[0]}" if close else ""),
+        hint="list the services with: systemctl list-unit-files --type=service"
+        + (" ; a twin gets more software with --package NAME" if in_twin else ""),
+    )
+
+
+def refuse_restart(name: str, properties: Mapping[str, str], *, on_host: bool) -> None:
+    """Raise ToolError where a restart of a unit with these properties could take more down than the service itself."""
+    hint = "record it in a twin instead: add --twin"
+    for setting in ("RefuseManualStart", "RefuseManualStop"):
+        if properties[setting] == "yes":
+            raise ToolError(f"{name} has {setting}=yes: it cannot be restarted by hand", hint=hint)
+    for setting in ("FailureAction", "SuccessAction", "StartLimitAction"):
+        if properties[setting] not in {"", "none"}:
+            raise ToolError(f"{name} has {setting}=: a failed test could reboot", hint=hint)
+    if name.startswith(PARTS_OF_THE_SYSTEM) and on_host:
+        raise ToolError(f"{name} is a part of the running system: restarting it is not safe", hint=hint)
+
+
+def our_drop_in(files: Iterable[str]) -> str:
+    """Return which of a unit's files is a drop-in of ours that denies something, or the empty string."""
+    ours = (OUR_DROP_IN, OUR_TEST_DROP_IN)
+    return next((path for path in files if PurePosixPath(path).name in ours), "")
+
+
+def refuse_ours(name: str, files: Iterable[str]) -> None:
+    """Raise ToolError if a drop-in of ours is among a unit's files."""
+    path = our_drop_in(files)
+    if path:
+        raise ToolError(
+            f"{name} runs under a drop-in of unit-tailor: {path}",
+            hint=f"take it away first: unit-tailor revert {name}",
+        )
 
 
 def exec_lines(assignments: list[tuple[str, str]]) -> tuple[ExecLine, ...]:

@@ -19,6 +19,7 @@ from profiler import profile_file, twin
 from profiler.cli import run_command_line
 from profiler.documents import applied_document, hardening_document, recording_document, validation_document
 from profiler.generation import generate
+from profiler.plan import plan_document
 from profiler.record import Recorded
 from profiler.target import target
 from profiler.validate.installed import Pending
@@ -26,6 +27,7 @@ from profiler.validate.relaxing import Relaxed
 from profiler.validate.transaction import Applied
 from profiler.validate.validation import Verdict
 from tests.policy.services import web_server
+from tests.profiler.test_plan import PLAN
 from tests.system.conftest import COMMAND
 from tests.twin_fixtures import require_twin
 
@@ -147,6 +149,7 @@ def test_answers_about_services_are_as_documented(documented: dict[str, set[str]
         "record": recording_document(recorded, Path("a.profile")),
         "validate": validation_document("a.service", relaxed, Path("a.conf")),
         "harden": hardening_document(recorded, (Path("a.profile"), Path("a.conf")), generated, replayed, relaxed),
+        "--dry-run": plan_document(PLAN),
         "apply": applied_document("a.service", Applied(pending=Pending("r", "t", 1.0)), "/etc/x"),
     }
     for name, answer in answers.items():
@@ -166,7 +169,7 @@ def test_no_command_with_json_is_left_out(documented: dict[str, set[str]]) -> No
             for sub, one in inner.items()
             if any("--json" in parameter.opts for parameter in one.params)
         }
-    assert with_json == set(documented) - {"denial"}
+    assert with_json == set(documented) - {"denial", "--dry-run"}
 
 
 @pytest.mark.long
