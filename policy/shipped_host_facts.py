@@ -59,6 +59,12 @@ def service_settings(version: int) -> frozenset[str]:
     return frozenset(_table(table_version(version))["service_settings"])
 
 
+def made_with(version: int) -> str:
+    """Return which build of systemd the shipped table of exactly this version was made with: its own words."""
+    build: str = _table(version)["made_with"]
+    return build
+
+
 def expand_sets(sets: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
     """Replace ``@sets`` inside of sets by their members, however deep; sets that are not given vanish."""
     expanded: dict[str, frozenset[str]] = {}

@@ -5,6 +5,7 @@ The language is man(7). ``tools/make_manual.py`` writes them to ``docs/man``, an
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -47,8 +48,8 @@ def _main_page(group: click.Group, context: click.Context) -> str:
     rows = []
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        rows.append((f"{NAME}-{name}(1)", first_sentence(command.help or "") if command else ""))
-    lines = [*_head(NAME, group.help or ""), *_synopsis(group, context), *_description(group.help or "")]
+        rows.append((f"{NAME}-{name}(1)", first_sentence(_help(command)) if command else ""))
+    lines = [*_head(NAME, _help(group)), *_synopsis(group, context), *_description(_help(group))]
     lines += [*_options(group, context), *_section("COMMANDS", _definitions(rows))]
     lines += _section("ENVIRONMENT", _definitions(ENVIRONMENT.items()))
     lines += [*_section("FILES", _definitions(FILES.items())), *_exit_status()]
@@ -57,14 +58,19 @@ def _main_page(group: click.Group, context: click.Context) -> str:
 
 
 def _command_page(command: click.Command, context: click.Context, name: str) -> str:
-    text = command.help or ""
+    text = _help(command)
     lines = [*_head(f"{NAME}-{name}", text), *_synopsis(command, context), *_description(text)]
     lines += _options(command, context)
     for inner_name, inner in command.commands.items() if isinstance(command, click.Group) else ():
         inner_context = click.Context(inner, info_name=inner_name, parent=context)
         lines += [f'.SH "{_escaped(inner_name).upper()}"', *_usage(inner, inner_context)]
-        lines += [".PP", *_paragraphs(inner.help or ""), *_option_list(inner, inner_context)]
+        lines += [".PP", *_paragraphs(_help(inner)), *_option_list(inner, inner_context)]
     return _joined([*lines, *_exit_status(), *_section("SEE ALSO", [rf"{_escaped(NAME)}(1)"])])
+
+
+def _help(command: click.Command) -> str:
+    # Without the indentation of the source, which Python keeps in docstrings up to 3.12.
+    return inspect.cleandoc(command.help or "")
 
 
 def first_sentence(text: str) -> str:

@@ -74,7 +74,7 @@ def _parse(units: Mapping[str, bytes], stdout: str, stderr: str) -> dict[str, Re
     fields: dict[str, dict[str, list[str]]] = {name: {} for name in units}
     current: dict[str, list[str]] = {}
     for line in stdout.split("\n"):
-        if match := re.fullmatch(r"\t?-> Unit (.*):", line):
+        if match := re.fullmatch(r"\t?(?:->|→) Unit (.*):", line):
             current = fields.get(match[1], {})
         elif match := re.fullmatch(r"\t\t([A-Z][A-Za-z ]*): (.*)", line, re.DOTALL):
             current.setdefault(match[1], []).append(match[2])

@@ -23,6 +23,13 @@ def service_settings(items: str) -> list[str]:
     return sorted({line.partition("=")[0] for line in section[1].splitlines() if "=" in line})
 
 
+def distribution_kernel(machine: Host) -> list[int]:
+    """Return the version of the kernel that this Debian boots, major and minor, as ``apt-get update`` left it."""
+    said = machine.run(["apt-cache", "show", "linux-image-amd64"]).stdout
+    found = [[int(part) for part in match] for match in re.findall(r"^Version: (\d+)\.(\d+)", said, re.MULTILINE)]
+    return max(found)
+
+
 def table() -> dict[str, object]:
     """Return everything that ``policy.shipped_host_facts`` wants to know about the systemd of this machine."""
     machine = Host()
@@ -31,7 +38,7 @@ def table() -> dict[str, object]:
     nested = host.parse_syscall_sets(machine.run(["systemd-analyze", "--no-pager", "syscall-filter"]).stdout)
     return {
         "made_with": said.splitlines()[0],
-        "kernel": [6, 1],  # what Debian 12 boots, not what happens to run where this table is made
+        "kernel": distribution_kernel(machine),  # not what happens to run where this table is made
         "architecture": facts.architecture,
         "features": sorted(facts.features),
         "service_settings": service_settings(machine.run([PROGRAM, "--dump-configuration-items"]).stdout),

@@ -14,11 +14,10 @@ from policy.sandbox.capabilities import REFUSALS
 from policy.sandbox.sandbox import Sandbox
 from policy.unit_settings import ExecLine
 
-UNSET_DIFFERS_FROM_FULL = 255
-"""The first version in which ``CapabilityBoundingSet=~`` is a value and not the same as saying nothing."""
-
 USED_BY_RINGS = frozenset({"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_NET_BIND_SERVICE"})
 """Capabilities that operations inside of an io_uring may use without any recorder seeing the operation."""
+
+_BITS_WITHOUT_A_NAME = ""
 
 UNSEEN_LINES = ("ExecReload", "ExecStop", "ExecStopPost")
 
@@ -46,18 +45,20 @@ class CapabilityBoundingSet(Directive):
     @classmethod
     def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
         """Merge as ``config_parse_capability_set`` in systemd's ``load-fragment.c``: the first line and lines that
-        name nothing replace, later lines add or, with ``~``, remove."""
+        name nothing replace, later lines add or, with ``~``, remove. What holds every bit, also those that no
+        capability has, is a set about which nothing was said."""
+        everything = ALL_CAPABILITIES | {_BITS_WITHOUT_A_NAME}
         kept: frozenset[str] | None = None
         for assignment in assignments:
             names = parse_capability_names(assignment.lstrip("~"), host.systemd_version)
             inverted = assignment.startswith("~")
             if not names or kept is None:
-                kept = ALL_CAPABILITIES - names if inverted else names
+                kept = everything - names if inverted else names
             else:
                 kept = kept - names if inverted else kept | names
-            if kept == ALL_CAPABILITIES and host.systemd_version < UNSET_DIFFERS_FROM_FULL:
+            if kept == everything:
                 kept = None
-        return cls(ALL_CAPABILITIES if kept is None else kept)
+        return cls(ALL_CAPABILITIES if kept is None else kept - {_BITS_WITHOUT_A_NAME})
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Self]:

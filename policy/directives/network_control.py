@@ -175,7 +175,7 @@ class _BindList(Directive, abstract=True):
         """Collect the rules since the last empty line; one that systemd cannot read is skipped."""
         rules: tuple[str, ...] = ()
         for assignment in (text.strip() for text in assignments):
-            readable = host.systemd_version >= 249 and parse_bind_rule(assignment) is not None
+            readable = host.systemd_version >= 249 and parse_bind_rule(assignment, lowest_port(host)) is not None
             rules = (*rules, *((assignment,) if readable else ())) if assignment else ()
         return cls(rules)
 
@@ -202,7 +202,7 @@ class _BindList(Directive, abstract=True):
     @property
     def parsed(self) -> tuple[BindRule, ...]:
         """The rules as the cgroup's program applies them."""
-        return tuple(rule for text in self.rules if (rule := parse_bind_rule(text)) is not None)
+        return tuple(rule for text in self.rules if (rule := parse_bind_rule(text, 0)) is not None)
 
     def values(self) -> tuple[str, ...]:
         """Return a reset and one rule a line."""
@@ -254,6 +254,9 @@ class SocketBindDeny(_BindList):
 MOST_RULES = 128
 """As many rules as a list may have (systemd.resource-control(5))."""
 
+PORT_ZERO_SINCE = 257
+"""The first version measured to take port 0 in a rule: a bind that leaves the choice to the kernel. 252 does not."""
+
 
 def enforces_bpf(host: HostFacts) -> bool:
     """Whether the target is known to have what systemd's own BPF programs need."""
@@ -261,7 +264,7 @@ def enforces_bpf(host: HostFacts) -> bool:
 
 
 def bound_ports(evidence: Evidence) -> tuple[str, ...]:
-    """Return the rules for what bind(2) was called with. Any port 0 takes a rule without ports: ranges start at 1."""
+    """Return the rules for what bind(2) was called with. Port 0 takes a rule without ports where ranges start at 1."""
     rules = set()
     for address in met_addresses(evidence):
         protocol = _PROTOCOLS.get(address.type)
@@ -269,7 +272,8 @@ def bound_ports(evidence: Evidence) -> tuple[str, ...]:
             continue
         # A socket bound to [::] serves both families.
         family = "" if address.address == "::" else {"AF_INET": "ipv4:", "AF_INET6": "ipv6:"}[address.family]
-        rules.add(f"{family}{protocol}" + (f":{address.port}" if address.port else ""))
+        is_named = address.port >= lowest_port(evidence.host)
+        rules.add(f"{family}{protocol}" + (f":{address.port}" if is_named else ""))
     return tuple(sorted(rules))
 
 
@@ -277,10 +281,16 @@ _PROTOCOLS = {"SOCK_STREAM": "tcp", "SOCK_DGRAM": "udp"}
 _BIND_FAMILIES = {"ipv4": "AF_INET", "ipv6": "AF_INET6"}
 
 
-def parse_bind_rule(text: str) -> BindRule | None:
+def lowest_port(host: HostFacts) -> int:
+    """Return the lowest port that a rule of the target can name."""
+    return 0 if host.systemd_version >= PORT_ZERO_SINCE else 1
+
+
+def parse_bind_rule(text: str, lowest: int) -> BindRule | None:
     """Return the rule for ``[ipv4:|ipv6:][tcp:|udp:][any|PORT|FIRST-LAST]``, ``None`` for what systemd cannot read.
 
-    Source: ``parse_socket_bind_item`` in systemd's ``src/shared/parse-socket-bind-item.c`` or ``parse-util.c``.
+    ``lowest`` is the lowest port that it takes. Source: ``parse_socket_bind_item`` in systemd's
+    ``src/shared/parse-socket-bind-item.c`` or ``parse-util.c``.
     """
     words = text.split(":")
     family = _BIND_FAMILIES.get(words[0], "")
@@ -294,7 +304,7 @@ def parse_bind_rule(text: str) -> BindRule | None:
     if words[0] == "any":
         return BindRule(family, protocol)
     ends = words[0].split("-")
-    if len(ends) > 2 or not all(end.isascii() and end.isdecimal() and 0 < int(end) < 65536 for end in ends):
+    if len(ends) > 2 or not all(end.isascii() and end.isdecimal() and lowest <= int(end) < 65536 for end in ends):
         return None
     first, last = int(ends[0]), int(ends[-1])
     return BindRule(family, protocol, first, last - first + 1) if first <= last else None

@@ -23,7 +23,8 @@ class BindRule:
     ports: int = 0
 
     def matches(self, address: SocketAddress) -> bool:
-        """Whether the rule is about this bind(). Port 0 is met by rules for any port only (``socket-bind.bpf.c``)."""
+        """Whether the rule is about this bind(). Port 0 is met by rules for any port, and for port 0 where
+        systemd reads such (``socket-bind.bpf.c``)."""
         protocol = {"SOCK_STREAM": "tcp", "SOCK_DGRAM": "udp"}.get(address.type, "")
         return (
             self.family in {"", address.family}

@@ -20,6 +20,9 @@ from profiler.machine import Machine
 
 PROBE = Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
 
+_OF_NOTHING = "ok:e3b0c44298fc"
+"""What is read is empty. systemd-nspawn masks /proc/kallsyms from some version after 252 on (257 does)."""
+
 DIFFERENT = "ok:different"
 """What the probe's ``ok:DIGEST`` becomes when the content is not what it was without the sandbox."""
 
@@ -127,7 +130,7 @@ class SandboxedProbe:
 
 def _as_predicted(before: str, after: str, predicted: str) -> str:
     """Return the real outcome in the words of the model, which has more than one for a success that is none."""
-    if predicted in {EMPTY, FEWER} and after.startswith("ok:") and after != before:
+    if predicted in {EMPTY, FEWER} and after.startswith("ok:") and (after != before or after == _OF_NOTHING):
         return predicted
     if predicted == LOST and after.startswith("ok"):
         return predicted

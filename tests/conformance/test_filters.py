@@ -145,7 +145,7 @@ SETTINGS = (
     "SystemCallFilter=@system-service|SystemCallFilter=~@privileged @memlock|SystemCallFilter=chown setuid"
     "|SystemCallErrorNumber=EACCES",
     "SystemCallFilter=~@memlock uname:EILSEQ chroot:kill|SystemCallErrorNumber=ENOANO",
-    "SystemCallFilter=@system-service|SystemCallFilter=~uname:ENOSYS",
+    "SystemCallFilter=@system-service|SystemCallFilter=~uname:EACCES",
     "SystemCallFilter=@system-service @mount|SystemCallFilter=|SystemCallFilter=~chown",
     "ProtectKernelModules=yes|SystemCallFilter=~socket|RestrictAddressFamilies=AF_UNIX|SystemCallErrorNumber=ENODEV",
     "RestrictNamespaces=yes|SystemCallFilter=~unshare|SystemCallErrorNumber=ENODEV",

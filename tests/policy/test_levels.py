@@ -136,11 +136,11 @@ def test_ports_and_interfaces_where_the_target_enforces_them() -> None:
         assert not {"SocketBindDeny", "RestrictNetworkInterfaces"} & set(written(data_store(), level, host))
 
 
-def test_any_port_takes_a_rule_for_the_protocol() -> None:
+def test_any_port_takes_a_rule_of_its_own() -> None:
     facts = [Fact(SocketAddress("bind", "AF_INET", "SOCK_DGRAM", "0.0.0.0", 0))]
     facts += [Fact(SocketAddress("bind", "AF_INET6", "SOCK_STREAM", "::", 443))]
     lines = written(profile(facts), Level.STRICT, NEWEST)
-    assert lines["SocketBindAllow"] == ("", "ipv4:udp", "tcp:443")
+    assert lines["SocketBindAllow"] == ("", "ipv4:udp:0", "tcp:443")
 
 
 def test_what_is_not_enforced_is_not_proposed_and_not_judged() -> None:

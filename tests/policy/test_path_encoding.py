@@ -234,7 +234,8 @@ def test_systemd_decodes_malformed_lists_the_same() -> None:
     values: list[str] = []
     while len(values) < 3000:
         value = random_value(random).strip()
-        if value and not value.endswith("\\"):
+        # From some version after 252 on, "/.." at the beginning is "/" (measured with 257). We take it for refused.
+        if value and not value.endswith("\\") and ".." not in value:
             values.append(value)
     units = {f"u{number}.service": unit_with([f"ReadWritePaths={value}"]) for number, value in enumerate(values)}
     for number, reading in enumerate(systemd_reading.read(units).values()):

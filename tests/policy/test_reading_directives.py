@@ -78,6 +78,8 @@ def tilde(random: Random) -> str:
 
 
 def capability_line(random: Random) -> str:
+    if random.random() < 0.1:
+        return " ".join(CAPABILITIES)
     names = [*random.sample(CAPABILITIES, 6), "cap_chown", "CAP_NOTHING", "5", "99"]
     return tilde(random) + words(random, names)
 
@@ -251,4 +253,5 @@ def test_words(name: str, host: HostFacts) -> None:
     choices = (*kind.order, *SWITCHES, "identity", "self", "full")
     written = [random.choices(choices, k=random.randint(0, 3)) for _ in range(UNITS // 5)]
     for lines, values in zip(written, dumped(name, written), strict=True):
-        assert kind.parse(lines, host).value == first(values), lines
+        shown = first(values).replace("self", "yes") if name == "PrivateUsers" else first(values)  # from 257
+        assert kind.parse(lines, host).value == shown, lines

@@ -9,7 +9,13 @@ import pytest
 from policy.behaviour import Access, Fact, SocketAddress, SocketOpened, SystemCall
 from policy.directives.base import Evidence, all_directives
 from policy.directives.network import PrivateNetwork, RestrictAddressFamilies
-from policy.directives.network_control import IPAddressAllow, IPAddressDeny, reached_addresses
+from policy.directives.network_control import (
+    IPAddressAllow,
+    IPAddressDeny,
+    SocketBindAllow,
+    bound_ports,
+    reached_addresses,
+)
 from policy.host_facts import CONTROL_GROUP_PROGRAMS, DEVICE_CONTROL, HostFacts
 from policy.level import Level
 from policy.settings import build_sandbox, parse_settings
@@ -133,6 +139,9 @@ def test_what_the_service_would_see(settings: str, fact: Fact, outcome: str) -> 
         ("SocketBindAllow=ipv4:tcp:80-90\nSocketBindDeny=any", 85, False),
         ("SocketBindAllow=ipv6\nSocketBindDeny=any", 80, True),
         ("SocketBindAllow=80", 81, False),
+        ("SocketBindAllow=0\nSocketBindDeny=any", 0, False),
+        ("SocketBindAllow=0\nSocketBindDeny=any", 80, True),
+        ("SocketBindAllow=0-65535\nSocketBindDeny=any", 80, False),
     ],
 )
 def test_binding(rules: str, port: int, denied: bool) -> None:
@@ -140,6 +149,14 @@ def test_binding(rules: str, port: int, denied: bool) -> None:
     pairs = [(line.partition("=")[0], line.partition("=")[2]) for line in rules.split("\n")]
     sandbox = build_sandbox(parse_settings(pairs, host), host, UnitSettings())
     assert (sandbox.judge(met("0.0.0.0", "bind", port=port)) is not None) == denied
+
+
+@pytest.mark.parametrize(("version", "rules"), [(252, ("ipv4:tcp",)), (257, ("ipv4:tcp:0",))])
+def test_a_port_that_the_kernel_picks_takes_a_rule_of_its_own_where_there_is_one(
+    version: int, rules: tuple[str, ...]
+) -> None:
+    assert SocketBindAllow.parse(["ipv4:tcp:0"], HostFacts(version)).rules == (() if version == 252 else rules)
+    assert bound_ports(evidence(met("127.0.0.1", "bind", port=0), host=HostFacts(version))) == rules
 
 
 def test_rules_about_bind_are_not_in_force_without_the_framework() -> None:

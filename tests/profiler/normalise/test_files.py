@@ -200,7 +200,8 @@ def test_proc_of_oneself_of_the_service_and_of_others(record: Record) -> None:
         "/proc/other/stat",
         "/proc/meminfo",
     }
-    assert {path for path in used if path.startswith("/proc/") and path != "/proc/self/fd/0"} == expected
+    others = {"/proc/self/fd/0", "/proc/sys/vm/overcommit_memory"}  # the latter by malloc(3) of glibc 2.41
+    assert {path for path in used if path.startswith("/proc/")} - others == expected
 
 
 def test_programs_with_their_interpreters(record: Record, tmp_path: Path) -> None:
