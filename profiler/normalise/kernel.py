@@ -12,6 +12,7 @@ from policy.behaviour import (
 )
 from profiler.normalise import arguments
 from profiler.normalise.path_uses import needs_access_to, use
+from profiler.normalise.process_descriptors import process_of
 from profiler.normalise.sighting import Sighting, handles
 from profiler.recorders.base import Struct
 
@@ -100,10 +101,14 @@ def _key_call(sighting: Sighting) -> None:
 
 @handles("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
 def _signal(sighting: Sighting) -> None:
-    if sighting.call.name == "pidfd_send_signal":
-        sighting.emit(SignalSent("other"))
+    through_descriptor = sighting.call.name == "pidfd_send_signal"
+    pid = process_of(sighting, 0) if through_descriptor else arguments.number(sighting.argument(0))
+    if pid is None:
+        foreign = sighting.process.credentials.holds("CAP_KILL")
+        sighting.emit(SignalSent("other", foreign))
+        sighting.needs("CAP_KILL", "pidfd_send_signal (unknown owner)")
+        sighting.ledger.notes.add("unknown owner", sighting.evidence())
         return
-    pid = arguments.number(sighting.argument(0))
     if pid <= 0:
         _signal_group(sighting, pid)
         return

@@ -57,6 +57,10 @@ class Ownership:
             real = directory_of(real)
         return None if top is None or self.is_own(top) else top
 
+    def tracked(self, real: bytes) -> Owner | None:
+        """Return the owner and mode that the service's own calls told last, ``None`` if none did."""
+        return self._tracked.get(real)
+
     def look(self, process: Process, real: bytes) -> ObjectStatus | None:
         """Return the object as it is now, and remember it."""
         status = self._objects.status(real, self._paths.viewers(process))

@@ -57,7 +57,10 @@ def use(
         who.exec_line,
         uid,
         who.credentials.effective,
-    )
+        fresh,
+        ledger.ownership.tracked(place.real),
+        ledger.ownership.tracked(place.parent),
+    )  # once given away, the same use may need a capability that it did not need before
     if key in ledger.path_uses:
         return
     ledger.path_uses.add(key)
@@ -165,7 +168,8 @@ def _searches(sighting: Sighting, place: Resolved) -> None:
     # What was opened relative to a directory needs no search of what lies above that directory.
     credentials, searched = sighting.process.credentials, sighting.ledger.searched
     for directory in place.directories:
-        key = (directory, credentials.user.file_system, credentials.effective, sighting.process.exec_line)
+        known = sighting.ledger.ownership.tracked(directory)
+        key = (directory, known, credentials.user.file_system, credentials.effective, sighting.process.exec_line)
         if key in searched:
             continue
         searched.add(key)

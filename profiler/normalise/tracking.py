@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from profiler.normalise import arguments
+from profiler.normalise import arguments, process_descriptors
 from profiler.normalise.credentials import ALL, NONE
 from profiler.normalise.namespaces import kinds
 from profiler.normalise.network import kind_of_socket
@@ -173,12 +173,17 @@ def _new_name(sighting: Sighting) -> bytes | None:
 
 
 @tracks("memfd_create", "memfd_secret", "epoll_create", "epoll_create1", "eventfd", "eventfd2")
-@tracks("inotify_init", "inotify_init1", "pidfd_open", "io_uring_setup")
+@tracks("inotify_init", "inotify_init1", "io_uring_setup")
 def _nameless(sighting: Sighting) -> None:
     # Whatever file had this number before is closed. (Where the tracer names the new one, that is noted already.)
     call = sighting.call
     if call.result is not None and (call.result_target is None or call.result_target.target is None):
         sighting.process.descriptors.pop(call.result, None)
+
+
+@tracks("pidfd_open")
+def _process_opened(sighting: Sighting) -> None:
+    process_descriptors.note(sighting)
 
 
 @tracks("dup", "dup2", "dup3")

@@ -66,6 +66,25 @@ CASES = (
     needing("chown to another user", 'os.chown(d + "/mine", 65534, -1)', "CHOWN"),
     needing("chown to a foreign group", 'os.chown(d + "/mine", -1, 12345)', "CHOWN"),
     needing("chown of a foreign file to oneself", 'os.chown(d + "/foreign", 0, 0)', "CHOWN"),
+    needing(
+        "a file written again after it was given away",
+        'open(d + "/n", "x").close(); os.chmod(d + "/n", 0o600); open(d + "/n", "a").close()\n'
+        'os.chown(d + "/n", 65534, -1); open(d + "/n", "a").close()',
+        *("CHOWN", "DAC_OVERRIDE"),
+    ),
+    needing(
+        "a name in a directory after that was given away",
+        'os.mkdir(d + "/n"); open(d + "/n/a", "x").close(); os.unlink(d + "/n/a")\n'
+        'os.chown(d + "/n", 65534, -1); open(d + "/n/a", "x").close()',
+        *("CHOWN", "DAC_OVERRIDE"),
+    ),
+    needing(
+        "search of a directory after it was given away",
+        'os.mkdir(d + "/n", 0o700); open(d + "/n/a", "x").close(); open(d + "/n/a").close()\n'
+        'os.chown(d + "/n", 65534, -1); open(d + "/n/a").close()',
+        *("CHOWN", "DAC_READ_SEARCH"),
+        alternatives=True,
+    ),
     needing("chmod of a foreign file", 'os.chmod(d + "/public", 0o644)', "FOWNER"),
     needing("times of a foreign file", 'os.utime(d + "/public", (1, 1))', "FOWNER"),
     needing("touch of a foreign file", 'os.utime(d + "/foreign")', "FOWNER", alternatives=True),
@@ -102,6 +121,11 @@ CASES = (
     needing("mark", "socket.socket().setsockopt(socket.SOL_SOCKET, 36, 1)", "NET_RAW", alternatives=True),
     needing("chroot", "os.chroot(d)", "SYS_CHROOT"),
     needing("signal to another user", "os.kill(child(lambda: os.setuid(65534)), 9)", "KILL", "SETUID"),
+    needing(
+        "signal through a descriptor to another user",
+        "check(libc.syscall(424, os.pidfd_open(child(lambda: os.setuid(65534))), 9, None, 0))",
+        *("KILL", "SETUID"),
+    ),
     needing("less nice", "os.setpriority(os.PRIO_PROCESS, 0, -1)", "SYS_NICE"),
     needing("realtime input and output", "check(libc.syscall(251, 1, 0, 1 << 13))", "SYS_NICE", alternatives=True),
     needing("realtime", "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))", "SYS_NICE"),
@@ -162,6 +186,10 @@ CASES = (
     decoy("own ids", "os.setuid(0); os.setresuid(0, 0, 0); os.setgid(0); os.setreuid(0, 0); os.setegid(0)"),
     decoy("lower limit", "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))"),
     decoy("signal to a child", "os.kill(child(lambda: None), 9)"),
+    decoy(
+        "signal through a descriptor to a child",
+        "check(libc.syscall(424, os.pidfd_open(child(lambda: None)), 9, None, 0))",
+    ),
     decoy("little locked memory", "memory = ctypes.create_string_buffer(4096); check(libc.mlock(memory, 4096))"),
     decoy("high port", 'socket.socket().bind(("127.0.0.1", 0))'),
     decoy("nicer", "os.nice(1); os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))"),
