@@ -13,6 +13,7 @@ from policy.behaviour import Fact, Known
 from policy.decide import Choice, Decision
 from policy.directives.base import Directive, Evidence
 from policy.exposure import Cost, Exposure, assess
+from policy.hindrance import MOST, Hindrance, hindrances
 from policy.sandbox.denial import Denial
 from policy.settings import build_sandbox
 
@@ -54,6 +55,8 @@ class Explanation:
     """Why the target does nothing about it, if so."""
     costs: tuple[Cost, ...] = ()
     """The items of systemd-analyze's table about it, paid or not; none if that does not look at it."""
+    hindered_by: tuple[Hindrance, ...] = ()
+    """What kept it from being proposed, where ``with_hindrances`` looked for that."""
     total: int = 0
     """The sum of the weights of all items, of which an exposure of 10.0 is made."""
 
@@ -75,6 +78,16 @@ def explain(decision: Decision, *, changes_only: bool = False) -> tuple[Explanat
         for choice in decision.choices
         if choice.changes_unit or not changes_only
     )
+
+
+def with_hindrances(explanation: Explanation, decision: Decision, most: int = MOST) -> Explanation:
+    """Add what keeps the directive from being proposed, unless it is set, or it is said what a stricter value denies.
+
+    Looks for at most so many facts, or sets of facts that only together do.
+    """
+    if explanation.forced_by:
+        return explanation
+    return replace(explanation, hindered_by=hindrances(decision, explanation.directive, most))
 
 
 def _with_costs(explanation: Explanation, exposure: Exposure) -> Explanation:

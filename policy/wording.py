@@ -30,8 +30,12 @@ from policy.behaviour import (
     SpecialModeSet,
     SystemCall,
 )
+from policy.hindrance import Cause, Hindrance
 from policy.sandbox.denial import KILLED, Denial
 from policy.unit_file import printable
+
+VALUES_SHOWN = 4
+"""How many values are named of a list that would be proposed."""
 
 _ACCESS = {
     Access.LOOKUP: "look up {}",
@@ -159,6 +163,41 @@ def denial_in_words(denial: Denial) -> str:
     """Return a denial in one printable line: the fact, what the service would see instead, and the setting to blame."""
     note = f" ({denial.note})" if denial.note else ""
     return f"{fact_in_words(denial.fact)}: {outcome_in_words(denial)} by {printable(denial.setting + note)}"
+
+
+def hindrance_in_words(hindrance: Hindrance) -> str:
+    """Return in one printable line what keeps a directive from being proposed."""
+    names = ", ".join(f"{name}=" for name in hindrance.details)
+    match hindrance.cause:
+        case Cause.LEVEL:
+            now, other = hindrance.details
+            words = (
+                f"the level is {now}; at {other} it would be {_few([value for value in hindrance.instead if value])}"
+            )
+        case Cause.RECORDED:
+            facts = " and ".join(map(fact_in_words, hindrance.facts))
+            words = f"it was recorded: {facts}"
+        case _:
+            words = _PLAIN_CAUSES[hindrance.cause].format(names=names, details=", ".join(hindrance.details))
+    return printable(words)
+
+
+def _few(values: list[str]) -> str:
+    rest = len(values) - VALUES_SHOWN
+    return " ".join(values[:VALUES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+_PLAIN_CAUSES = {
+    Cause.NEVER: "no recording is enough: {details}",
+    Cause.DEFAULT: "by default it is as strict as it can be",
+    Cause.NOTHING_TO_EXCEPT: "it makes exceptions from {names} and that is not set",
+    Cause.NO_EXCEPTION: "nothing that was recorded needs an exception from {names}",
+    Cause.START_UP: "the start of the service was not recorded",
+    Cause.UNIT: "the unit: {details}",
+    Cause.TARGET: "the target: {details}",
+    Cause.COVERED: "what it denies is denied already, by {details}",
+    Cause.NOTHING: "nothing was recorded that would give it a value",
+}
 
 
 def outcome_in_words(denial: Denial) -> str:

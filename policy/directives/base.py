@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -51,6 +51,19 @@ class Evidence:
             grouped.setdefault(type(fact.behaviour), []).append(fact)
         return {kind: tuple(facts) for kind, facts in grouped.items()}
 
+    def otherwise(self, facts: Sequence[Fact] | None = None, **changes: Any) -> Evidence:
+        """Return evidence that differs in these fields, or has only these of the facts, which keep their order.
+
+        Nothing is remembered but what is known of the facts, if they are the same.
+        """
+        kept = self.facts if facts is None else frozenset(facts)
+        other = replace(self, facts=kept, memory={}, **changes)
+        known = {"in_order": tuple(facts)} if facts is not None else {}
+        if facts is None:
+            known = {name: self.__dict__[name] for name in _OF_FACTS if name in self.__dict__}
+        other.__dict__.update(known)
+        return other
+
     def of(self, kind: type[Behaviour]) -> tuple[Fact, ...]:
         """Return the facts with this type of behaviour."""
         return self.by_type.get(kind, ())
@@ -73,6 +86,10 @@ class Evidence:
             isinstance(fact.behaviour, SystemCall) and fact.behaviour.name in RING_CALLS and fact.succeeded
             for fact in self.of(SystemCall)
         )
+
+
+_OF_FACTS = ("in_order", "by_type", "_confined_by_type", "uses_rings")
+# What ``Evidence`` finds out about its facts alone.
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,8 @@ class Directive(ABC):
     """How the levels of tightness differ, in words; empty if they do not."""
     exception_of: ClassVar[tuple[str, ...]] = ()
     """The directives from which it makes exceptions: without them it says nothing, and with them it is looser."""
+    never_because: ClassVar[str] = ""
+    """Why no recording is enough to propose it, for a directive that is only read and judged; empty for all others."""
     boost_only: ClassVar[bool] = False
     """Whether it denies nothing that a fact can show (for instance KeyringMode=private, the default)."""
 

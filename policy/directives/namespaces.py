@@ -294,6 +294,7 @@ class PrivatePIDs(Choice):
     since: ClassVar = {"yes": 257}
     manual: ClassVar = "systemd.exec(5), Sandboxing"
     summary: ClassVar = "sees no processes but its own"
+    never_because: ClassVar = "what it means to be process 1 (signals, children to be reaped) cannot be judged"
     denied_examples: ClassVar = {"yes": Fact(SignalSent("other"), outcome=OK)}
 
     @classmethod

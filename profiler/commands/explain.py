@@ -15,11 +15,12 @@ from policy.behaviour import Fact
 from policy.capability_names import ALL_CAPABILITIES, in_order
 from policy.decide import decide
 from policy.directives.base import all_directives
-from policy.explain import Explanation, explain
+from policy.explain import Explanation, explain, with_hindrances
 from policy.exposure_rating import rate
+from policy.hindrance import MOST, Cause, Hindrance
 from policy.level import Level
 from policy.service_profile import Profile
-from policy.wording import advice_in_words, denial_in_words, fact_in_words
+from policy.wording import advice_in_words, denial_in_words, fact_in_words, hindrance_in_words
 from profiler import profile_file, progress
 from profiler.commands._output import show
 from profiler.documents import advice_document, rating_document
@@ -31,6 +32,9 @@ from profiler.target import target, target_option
 from profiler.terminal import printable
 
 SMALLEST_SHOWN = 0.01
+HINDRANCES_SHOWN = 3
+"""How many facts are looked for that keep a directive from being proposed, where none is asked for by name."""
+
 FACTS_SHOWN = 8
 """How many facts stand behind each value where no directive or value is asked for by name."""
 
@@ -51,7 +55,8 @@ def complete_subjects(_context: click.Context, _parameter: click.Parameter, inco
 def command(profile: Path, subject: str | None, level: Level, systemd: int | None, json_style: JsonStyle) -> None:
     """Say why each setting of a drop-in is what it is: who needed what, when, and how that is known.
 
-    With a directive (SystemCallFilter) or a value (CAP_CHOWN, AF_INET, /run) only what concerns it.
+    With a directive (SystemCallFilter) or a value (CAP_CHOWN, AF_INET, /run) only what concerns it. Of a directive that
+    is not set it says what kept it from being proposed: a fact, the level, the target or the unit.
 
     \b
     Examples:
@@ -62,9 +67,10 @@ def command(profile: Path, subject: str | None, level: Level, systemd: int | Non
     host = target(systemd)
     with progress.step("judging the recording"):
         decision = decide(recorded, host, level)
-        explanations = explain(decision)
+        most = HINDRANCES_SHOWN if subject is None else MOST
+        found = [one for one in (about(one, subject) for one in explain(decision)) if one is not None]
+        chosen = [with_hindrances(one, decision, most) if _is_whole(one, subject) else one for one in found]
     advice = () if subject else advise(decision)
-    chosen = tuple(filter(None, (about(one, subject) for one in explanations)))
     if not chosen:
         raise UsageError(
             f"nothing is known of {subject!a}: no directive has that name, and no value holds it",
@@ -90,13 +96,17 @@ def _advice_lines(advice: Sequence[Advice]) -> list[str]:
 
 def about(explanation: Explanation, subject: str | None) -> Explanation | None:
     """Return what concerns the subject: all of it for its directive, the matching elements for a value, or nothing."""
-    if subject is None or explanation.directive.lower() == subject.rstrip("=").lower():
+    if _is_whole(explanation, subject):
         return explanation
     kept = tuple(one for one in explanation.exceptions if subject in {one.element, one.element.lstrip("-+")})
     if not kept and subject not in " ".join(explanation.values).split():
         return None
     costs = tuple(dict.fromkeys(cost for one in kept for cost in one.costs))
     return replace(explanation, forced_by=(), exceptions=kept, price="", costs=costs)
+
+
+def _is_whole(explanation: Explanation, subject: str | None) -> bool:
+    return subject is None or explanation.directive.lower() == subject.rstrip("=").lower()
 
 
 def in_words_with_sightings(profile: Profile) -> Callable[[Fact], str]:
@@ -125,7 +135,14 @@ def lines(explanation: Explanation, most: int | None = None, words: Callable[[Fa
         text.append(f"  {kept.element}" + (f": {kept.kept_because}" if kept.kept_because else ""))
         text += _some([f"    {words(fact)}" for fact in kept.needed_by], most, explanation.directive)
     forced = [f"  not stricter: {denial_in_words(denial)}" for denial in explanation.forced_by]
-    return text + _some(forced, most, explanation.directive)
+    hindered = [f"  not proposed: {hindrance_in_words(one)}" for one in explanation.hindered_by]
+    if sum(one.cause is Cause.RECORDED for one in explanation.hindered_by) >= (
+        MOST if most is None else HINDRANCES_SHOWN
+    ):
+        hindered.append(
+            "  ... and perhaps more" + (f": explain PROFILE {explanation.directive} shows them" if most else "")
+        )
+    return text + _some(forced, most, explanation.directive) + hindered
 
 
 def _some(found: list[str], most: int | None, directive: str) -> list[str]:
@@ -178,4 +195,17 @@ def document(explanation: Explanation) -> dict[str, object]:
         "exposure": costs_document(explanation),
         "unenforced": explanation.unenforced,
         "forced_by": [denial_in_words(denial) for denial in explanation.forced_by],
+        "hindered_by": [_hindrance_document(one) for one in explanation.hindered_by],
+    }
+
+
+def _hindrance_document(one: Hindrance) -> dict[str, object]:
+    facts = [fact_in_words(fact) for fact in one.facts]
+    words = hindrance_in_words(one)
+    return {
+        "cause": one.cause,
+        "words": words,
+        "details": list(one.details),
+        "facts": facts,
+        "instead": list(one.instead),
     }
