@@ -17,6 +17,10 @@ from policy.unit_settings import ExecLine
 USED_BY_RINGS = frozenset({"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_NET_BIND_SERVICE"})
 """Capabilities that operations inside of an io_uring may use without any recorder seeing the operation."""
 
+UNSET_DIFFERS_FROM_FULL = 262
+"""A version in which every bit of a bounding set (``~``) is a value and not the same as saying nothing: measured, as
+that 252 and 257 differ. Between them the narrower answer is taken."""
+
 _BITS_WITHOUT_A_NAME = ""
 
 UNSEEN_LINES = ("ExecReload", "ExecStop", "ExecStopPost")
@@ -46,7 +50,7 @@ class CapabilityBoundingSet(Directive):
     def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
         """Merge as ``config_parse_capability_set`` in systemd's ``load-fragment.c``: the first line and lines that
         name nothing replace, later lines add or, with ``~``, remove. What holds every bit, also those that no
-        capability has, is a set about which nothing was said."""
+        capability has, is a set about which nothing was said in older versions."""
         everything = ALL_CAPABILITIES | {_BITS_WITHOUT_A_NAME}
         kept: frozenset[str] | None = None
         for assignment in assignments:
@@ -56,7 +60,7 @@ class CapabilityBoundingSet(Directive):
                 kept = everything - names if inverted else names
             else:
                 kept = kept - names if inverted else kept | names
-            if kept == everything:
+            if kept == everything and host.systemd_version < UNSET_DIFFERS_FROM_FULL:
                 kept = None
         return cls(ALL_CAPABILITIES if kept is None else kept - {_BITS_WITHOUT_A_NAME})
 
