@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 WHITESPACE = " \t\n\r"
 """What systemd takes for white space in unit files (``string-util.h``): form feed and the like are not."""
@@ -171,60 +170,6 @@ def _first_word(value: str, position: int, separators: str, before: tuple[str, .
     if quote:
         raise MalformedWords(f"unbalanced quote {quote}", before)
     return "".join(word), position
-
-
-@dataclass(frozen=True)
-class PathEntry:
-    """One entry of a path list: ``-`` in front (a missing path is no error) and ``+`` (below RootDirectory=)."""
-
-    path: str
-    ignore_missing: bool = False
-    beneath_root: bool = False
-
-
-@dataclass(frozen=True)
-class PathList:
-    """The entries of one assignment that systemd keeps, and in words why it drops the others."""
-
-    entries: tuple[PathEntry, ...] = ()
-    problems: tuple[str, ...] = ()
-
-
-def decode_path_list(value: str, specifiers: Mapping[str, str] | None = None) -> PathList:
-    """Read the value of ReadWritePaths= and its siblings (ReadOnly, Inaccessible, Exec, NoExec) as systemd does.
-
-    ``specifiers`` maps the letters behind ``%`` to their values (``system_specifiers``); an entry with a specifier
-    that is not in it is reported and dropped. Bad entries are dropped one by one, as systemd drops them.
-    """
-    problems: list[str] = []
-    try:
-        words = split_words(value)
-    except MalformedWords as fault:
-        words = fault.words
-        problems.append(f"{fault}: the rest of the line is ignored")
-    entries: list[PathEntry] = []
-    for word in words:
-        entry = _entry(word, specifiers or {})
-        if isinstance(entry, PathEntry):
-            entries.append(entry)
-        else:
-            problems.append(entry)
-    return PathList(tuple(entries), tuple(problems))
-
-
-def _entry(word: str, specifiers: Mapping[str, str]) -> PathEntry | str:
-    """Return the entry, or why systemd drops it."""
-    path = word.removeprefix("-")
-    ignore_missing = path != word
-    beneath_root = path.startswith("+")
-    path = path.removeprefix("+")
-    try:
-        path = expand_specifiers(path, specifiers)
-    except UnknownSpecifier as unknown:
-        return f"{word!a}: {unknown}"
-    if reason := inexpressible_because(path):
-        return f"{word!a} is ignored by systemd: {reason}"
-    return PathEntry(simplify(path), ignore_missing, beneath_root)
 
 
 def simplify(path: str) -> str:

@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 
 from policy.directives.own_trees import OWN_TREES
-from policy.directives.path_list import entry_of, words, written
-from policy.path_encoding import PathEntry, expand_specifiers, system_specifiers, unescaped
+from policy.path_encoding import expand_specifiers, system_specifiers, unescaped
+from policy.path_entry import PathEntry, entry_of, words, written
 from policy.sandbox.mount_entry import is_below
 from policy.settings import Assignment
 

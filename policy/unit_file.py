@@ -10,36 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from policy.path_encoding import (
-    WHITESPACE,
-    InexpressiblePath,
-    MalformedWords,
-    PathEntry,
-    PathList,
-    decode_path_list,
-    encode_path,
-    is_text_for_systemd,
-    split_words,
-)
-
-__all__ = [
-    "Assignment",
-    "Comment",
-    "InexpressiblePath",
-    "MalformedWords",
-    "PathEntry",
-    "PathList",
-    "Problem",
-    "Section",
-    "UnitFile",
-    "Unwritable",
-    "assignment_line",
-    "comment_line",
-    "decode_path_list",
-    "encode_path",
-    "parse",
-    "split_words",
-]
+from policy.path_encoding import WHITESPACE, is_text_for_systemd
 
 LINE_LIMIT = 1024 * 1024
 """LONG_LINE_MAX of systemd, in bytes: a line must be shorter; the limit holds for a line with its continuations too."""

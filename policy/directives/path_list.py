@@ -9,17 +9,8 @@ from typing import ClassVar, Self
 from policy.directives.base import Directive, Evidence
 from policy.directives.strict_view import lines_for
 from policy.host_facts import HostFacts
-from policy.path_encoding import (
-    MalformedWords,
-    PathEntry,
-    UnknownSpecifier,
-    encode_path,
-    expand_specifiers,
-    inexpressible_because,
-    simplify,
-    split_words,
-    system_specifiers,
-)
+from policy.path_encoding import system_specifiers
+from policy.path_entry import PathEntry, entries_of, written
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below
 from policy.sandbox.sandbox import Sandbox
 
@@ -40,14 +31,14 @@ class PathListDirective(Directive, abstract=True):
     entries: tuple[PathEntry, ...] = ()
 
     @classmethod
-    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:  # noqa: ARG003  # the same in all versions
+    def parse(cls, assignments: Sequence[str], host: HostFacts) -> Self:
         """Merge as ``config_parse_namespace_path_strv`` does: append, or start again at an empty line."""
         entries: list[PathEntry] = []
         for assignment in assignments:
             if not assignment.strip():
                 entries = []
             else:
-                entries.extend(entry for word in words(assignment) if (entry := entry_of(word)) is not None)
+                entries.extend(entries_of(assignment, host.systemd_version))
         return cls(tuple(dict.fromkeys(entries)))
 
     @classmethod
@@ -68,20 +59,15 @@ class PathListDirective(Directive, abstract=True):
         name = type(self).__name__
         specifiers = system_specifiers(sandbox.unit.name)
         for entry in self.entries:
-            try:
-                path = expand_specifiers(entry.path, specifiers)
-            except UnknownSpecifier:
+            path = entry.place(specifiers, sandbox.host.systemd_version)
+            if not path:
                 continue
-            if inexpressible_because(path):
-                continue
-            seen = path if entry.beneath_root else _seen_beneath(sandbox.unit.root, simplify(path))
+            seen = path if entry.beneath_root else _seen_beneath(sandbox.unit.root, path)
             if not seen:
                 continue
             setting = f"{name}={written(entry, name)}"
             sandbox.mounts.separate(name, setting)
-            sandbox.mounts.add(
-                MountEntry(simplify(seen), self.mode, name, setting, ignore_missing=entry.ignore_missing)
-            )
+            sandbox.mounts.add(MountEntry(seen, self.mode, name, setting, ignore_missing=entry.ignore_missing))
 
     def values(self) -> tuple[str, ...]:
         """Return a reset and one line for each path."""
@@ -112,32 +98,3 @@ def _seen_beneath(root: str | None, path: str) -> str:
     if root is None:
         return path
     return path.removeprefix(root) or "/" if root and (path == root or is_below(path, root)) else ""
-
-
-def words(assignment: str) -> tuple[str, ...]:
-    """Return the words of a line; of a malformed one those before the fault."""
-    try:
-        return split_words(assignment)
-    except MalformedWords as fault:
-        return fault.words
-
-
-def entry_of(word: str) -> PathEntry | None:
-    """Return the entry, or ``None`` where systemd ignores the word whatever its specifiers stand for."""
-    path = word.removeprefix("-")
-    optional = path != word
-    beneath_root = path.startswith("+")
-    path = path.removeprefix("+")
-    if path.startswith("%"):
-        return PathEntry(path, optional, beneath_root)
-    return None if inexpressible_because(path) else PathEntry(simplify(path), optional, beneath_root)
-
-
-def written(entry: PathEntry, directive: str) -> str:
-    """Return an entry as it stands in a unit file."""
-    prefix = ("-" if entry.ignore_missing else "") + ("+" if entry.beneath_root else "")
-    if entry.path.startswith("%"):
-        encoded = encode_path(f"/{entry.path}", directive).replace("/", "", 1)
-    else:
-        encoded = encode_path(entry.path, directive)
-    return prefix + encoded.replace("%%", "%")

@@ -11,13 +11,11 @@ from typing import ClassVar, Self
 from policy.behaviour import WRITING, Access, Fact, FileKind, Mounted, PathPair, PathUse
 from policy.directives.base import Evidence
 from policy.directives.choice import Choice
-from policy.directives.path_list import MANUAL, PathListDirective, entry_of, words, written
+from policy.directives.path_list import MANUAL, PathListDirective
 from policy.directives.writable_paths import HOMES, account_directories, made_if_missing, writable_lists
 from policy.directives.writing_price import price_of_writing
 from policy.level import Level
-from policy.path_encoding import (
-    PathEntry,
-)
+from policy.path_entry import PathEntry, entries_of, written
 from policy.sandbox.mount_entry import Mode, MountEntry, is_below, parent_of, without_aliases
 from policy.sandbox.sandbox import Sandbox
 from policy.settings import build_sandbox, parse_settings
@@ -222,7 +220,7 @@ class ReadWritePaths(PathListDirective):
 @functools.cache
 def _place_of(element: str) -> str:
     """Return the path of an element, "/" where only the unit's specifiers can tell it."""
-    entry = next((entry for word in words(element) if (entry := entry_of(word)) is not None), None)
+    entry = next(iter(entries_of(element)), None)
     return "/" if entry is None or "%" in entry.path else without_aliases(entry.path)
 
 

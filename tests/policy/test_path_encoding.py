@@ -12,14 +12,13 @@ from policy.path_encoding import (
     WORD_DIRECTIVES,
     InexpressiblePath,
     MalformedWords,
-    PathEntry,
-    decode_path_list,
     encode_path,
     expand_specifiers,
     inexpressible_because,
     split_words,
     system_specifiers,
 )
+from policy.path_entry import entries_of
 from policy.unit_file import assignment_line, parse
 from tests import systemd_reading
 from tests.requirements import require
@@ -74,7 +73,7 @@ def test_refuses(path: str, directive: str, reason: str) -> None:
 def test_takes_the_longest() -> None:
     path = "/" + "/".join(["a" * 255] * 15 + ["b" * 255])
     assert len(path) == 4096
-    assert decode_path_list(encode_path(path[:-1], "ExecPaths")).entries == (PathEntry(path[:-1]),)
+    assert split_words(encode_path(path[:-1], "ExecPaths")) == (path[:-1],)
 
 
 @given(st.lists(st.text(alphabet=st.characters() | st.sampled_from(SPECIAL), max_size=12), min_size=1, max_size=5))
@@ -88,7 +87,8 @@ def test_what_is_written_reads_back(components: list[str]) -> None:
         value = encode_path(path, directive)
         line = assignment_line(directive, f"-{value} {value}")
         (read,) = parse(f"[Service]\n{line}\n".encode()).assignments("Service")
-        assert decode_path_list(read.value).entries == (PathEntry(path, ignore_missing=True), PathEntry(path))
+        optional, needed = (entry.place({}, 252) for entry in entries_of(read.value))
+        assert optional == needed == path
 
 
 @pytest.mark.parametrize(
@@ -117,25 +117,9 @@ def test_keeps_the_words_in_front_of_a_fault(value: str) -> None:
     with pytest.raises(MalformedWords) as fault:
         split_words(value)
     assert fault.value.words == ("/a",)
-    decoded = decode_path_list(value)
-    assert decoded.entries == (PathEntry("/a"),)
-    assert len(decoded.problems) == 1
 
 
-def test_decodes_prefixes_and_specifiers() -> None:
-    decoded = decode_path_list("-/a '+/b' -+/c/./d// +-/e rel %S/x %b/y /%-z", system_specifiers("foo@bar.service"))
-    assert decoded.entries == (
-        PathEntry("/a", ignore_missing=True),
-        PathEntry("/b", beneath_root=True),
-        PathEntry("/c/d", ignore_missing=True, beneath_root=True),
-        PathEntry("/var/lib/x"),
-        PathEntry("/%-z"),
-    )
-    assert [problem.split(":")[0] for problem in decoded.problems] == [
-        "'+-/e' is ignored by systemd",
-        "'rel' is ignored by systemd",
-        "'%b/y'",
-    ]
+def test_specifiers() -> None:
     assert expand_specifiers("%p-%i %%i %", system_specifiers("foo@bar.service")) == "foo-bar %i %"
 
 
@@ -199,47 +183,3 @@ def test_systemd_reads_prefixes_in_front_of_hostile_paths(prefix: str) -> None:
     reading = systemd_reading.read({"u.service": unit_with(lines)})["u.service"]
     assert not reading.complaints
     assert reading.field("ReadWritePaths") == " ".join(prefix + path for path in paths)
-
-
-def random_value(random: Random) -> str:
-    pieces = [
-        "/a",
-        "/b",
-        "-",
-        "+",
-        '"',
-        "'",
-        "\\",
-        " ",
-        "\t",
-        ":",
-        "..",
-        ".",
-        "/",
-        "%%",
-        "%",
-        "%S",
-        "%z",
-        "%-",
-        "x",
-        "字",
-    ]
-    return "".join(random.choices(pieces, k=random.randrange(1, 14)))
-
-
-def test_systemd_decodes_malformed_lists_the_same() -> None:
-    require(systemd_reading.program() is not None, "systemd is not installed: the decoder has no judge")
-    random = Random(1)
-    specifiers = system_specifiers("u.service")
-    values: list[str] = []
-    while len(values) < 3000:
-        value = random_value(random).strip()
-        # From some version after 252 on, "/.." at the beginning is "/" (measured with 257). We take it for refused.
-        if value and not value.endswith("\\") and ".." not in value:
-            values.append(value)
-    units = {f"u{number}.service": unit_with([f"ReadWritePaths={value}"]) for number, value in enumerate(values)}
-    for number, reading in enumerate(systemd_reading.read(units).values()):
-        decoded = decode_path_list(values[number], specifiers)
-        ours = [f"{'-' * one.ignore_missing}{'+' * one.beneath_root}{one.path}" for one in decoded.entries]
-        assert reading.field("ReadWritePaths") == " ".join(ours), values[number]
-        assert len(reading.complaints) == len(decoded.problems), values[number]

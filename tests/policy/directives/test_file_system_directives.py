@@ -27,7 +27,7 @@ from policy.directives.choice import Choice
 from policy.directives.path_list import PathListDirective
 from policy.directives.paths import ReadWritePaths
 from policy.host_facts import HostFacts
-from policy.path_encoding import PathEntry
+from policy.path_entry import PathEntry
 from policy.sandbox.denial import Denial
 from policy.settings import build_sandbox, parse_settings
 from policy.unit_settings import UnitSettings
