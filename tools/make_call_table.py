@@ -20,7 +20,7 @@ HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 NO_MEANING = {
     "reads, writes or waits on descriptors: what may be done with them was decided when they were opened": """
         read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 sendfile splice tee vmsplice
-        copy_file_range close close_range lseek fstat fstatfs getdents getdents64 fgetxattr flistxattr ftruncate
+        copy_file_range close close_range lseek fstat fstatfs getdents getdents64 flistxattr ftruncate
         fallocate flock fsync fdatasync sync sync_file_range syncfs readahead fadvise64 cachestat poll ppoll select
         pselect6 epoll_ctl epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2
         inotify_rm_watch signalfd signalfd4 pipe pipe2 io_setup
@@ -44,7 +44,7 @@ NO_MEANING = {
     "threads, sessions and registers of the process itself": """
         setsid setpgid set_tid_address set_thread_area modify_ldt arch_prctl""",
     "makes the process's own rights smaller": """
-        landlock_create_ruleset landlock_add_rule landlock_restrict_self lsm_set_self_attr""",
+        landlock_create_ruleset landlock_add_rule lsm_set_self_attr""",
     "an io_uring: what happens inside is no call; its use keeps every directive open that could deny it": """
         io_uring_enter io_uring_register""",
     "not in the kernel any more: always ENOSYS": """

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 
 from profiler.normalise.byte_paths import directory_of
+from profiler.normalise.credentials import Ids
 from profiler.normalise.owner import Owner
 
 TREES = (b"/etc", b"/var", b"/run", b"/tmp", b"/srv", b"/opt", b"/home", b"/root", b"/mnt", b"/media", b"/dev/shm")
 """Where services write."""
+
+_USERS = re.compile(rb"(?m)^Uid:\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)$")
 
 MOST_NAMES = 100_000
 MOST_SECONDS = 3.0
@@ -29,6 +34,8 @@ class Baseline:
         self._owners: dict[bytes, Owner] = {}
         self._listed: set[bytes] = set()
         self._same: dict[tuple[int, int, int], Owner] = {}
+        self.users: dict[int, Ids] = {}
+        """Whose the processes were that ran at the start, by their numbers on the machine."""
 
     @classmethod
     def of(
@@ -42,6 +49,7 @@ class Baseline:
         """List these trees of the machine at ``root``, upper levels first, for as long as the limits allow."""
         baseline = cls()
         end = time.monotonic() + most_seconds
+        baseline._note_processes(root)
         todo = deque(trees)
         baseline._add_roots(root, todo)
         while todo and len(baseline._owners) < most_names and time.monotonic() < end:
@@ -65,6 +73,13 @@ class Baseline:
             with contextlib.suppress(OSError):
                 status = os.lstat(root + tree)
                 self._owners[tree] = Owner(status.st_uid, status.st_gid, status.st_mode)
+
+    def _note_processes(self, root: bytes) -> None:
+        for status in Path(os.fsdecode(root) + "/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):  # it has just ended
+                found = _USERS.search(status.read_bytes())
+                if found is not None:
+                    self.users[int(status.parent.name)] = Ids(*map(int, found.groups()))
 
     def _list(self, root: bytes, directory: bytes) -> list[bytes]:
         below: list[bytes] = []

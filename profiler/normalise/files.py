@@ -61,6 +61,20 @@ def _look_up(sighting: Sighting) -> None:
             demand(sighting, place.real, SEARCH)
     if sighting.call.name == "chroot":
         sighting.needs("CAP_SYS_CHROOT", "chroot")
+    elif "getxattr" in sighting.call.name:
+        _trusted(sighting)
+
+
+@handles("fgetxattr")
+def _attribute_of_descriptor(sighting: Sighting) -> None:
+    _trusted(sighting)
+
+
+def _trusted(sighting: Sighting) -> None:
+    # To all others such attributes are not there (xattr(7)).
+    name = sighting.argument(3 if sighting.call.name.endswith("at") else 1)
+    if isinstance(name, bytes) and name.startswith(b"trusted."):
+        sighting.needs("CAP_SYS_ADMIN", f"{sighting.call.name} trusted attribute")
 
 
 def _remember_status(sighting: Sighting, real: bytes) -> None:

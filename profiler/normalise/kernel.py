@@ -104,10 +104,7 @@ def _signal(sighting: Sighting) -> None:
     through_descriptor = sighting.call.name == "pidfd_send_signal"
     pid = process_of(sighting, 0) if through_descriptor else arguments.number(sighting.argument(0))
     if pid is None:
-        foreign = sighting.process.credentials.holds("CAP_KILL")
-        sighting.emit(SignalSent("other", foreign))
-        sighting.needs("CAP_KILL", "pidfd_send_signal (unknown owner)")
-        sighting.ledger.notes.add("unknown owner", sighting.evidence())
+        _signal_unknown(sighting)
         return
     if pid <= 0:
         _signal_group(sighting, pid)
@@ -119,7 +116,10 @@ def _signal(sighting: Sighting) -> None:
         own = True
     else:
         status = sighting.ledger.objects.process(pid)
-        user = status.credentials.user if status is not None else caller
+        user = status.credentials.user if status is not None else sighting.ledger.users_before.get(pid)
+        if user is None:
+            _signal_unknown(sighting)
+            return
         theirs = (user.real, user.saved)
         own = False
     # kill_ok_by_cred() of kernel/signal.c: the caller's effective or real uid is the target's saved or real one.
@@ -127,6 +127,15 @@ def _signal(sighting: Sighting) -> None:
     sighting.emit(SignalSent("own" if own else "other", foreign))
     if foreign:
         sighting.needs("CAP_KILL", f"{sighting.call.name} to a process of user {theirs[0]}")
+
+
+def _signal_unknown(sighting: Sighting) -> None:
+    # Nobody knows whose the process is or was: a caller that may signal everybody's may have had to.
+    foreign = sighting.succeeded and sighting.process.credentials.holds("CAP_KILL")
+    sighting.emit(SignalSent("other", foreign))
+    if foreign:
+        sighting.needs("CAP_KILL", f"{sighting.call.name} (unknown owner)")
+        sighting.ledger.notes.add("unknown owner", sighting.evidence())
 
 
 def _signal_group(sighting: Sighting, pid: int) -> None:

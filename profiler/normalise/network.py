@@ -41,9 +41,16 @@ _NETLINK = {
     "SMC": 22,
 }  # linux/netlink.h
 _AUDIT = 9
+_ASKED_FOR_ALL = {6: "XFRM", 12: "NETFILTER"}
+"""Protocols that want CAP_NET_ADMIN for every message, questions too (xfrm_user_rcv_msg(), nfnetlink_rcv())."""
+_GENERIC = 16
+_FREE_GROUPS = frozenset({0, 4, 7, 9, 15, 16})
+"""Protocols whose groups everybody may join (NL_CFG_F_NONROOT_RECV of net/netlink/af_netlink.c and its users)."""
+_ABOUT_FAMILIES = frozenset({"nlctrl", "RTM_NEWLINK", "0x10"})
+"""How recorders show the type 16: with the generic protocol, questions about its families, free for everybody."""
 _ETHERNET = {"ETH_P_ALL": 3, "ETH_P_IP": 0x0800, "ETH_P_ARP": 0x0806, "ETH_P_IPV6": 0x86DD, "ETH_P_LLDP": 0x88CC}
 _PORTED = frozenset({"SOCK_STREAM", "SOCK_DGRAM", "SOCK_SEQPACKET", ""})
-_CHANGING = re.compile(r"(RTM|XFRM_MSG|NFT_MSG)_(NEW|DEL|SET|FLUSH|UPD)\w*|NFNL_SUBSYS_\w+<<8\|\w*_(NEW|DEL|SET)\w*")
+_CHANGING = re.compile(r"RTM_(NEW|DEL|SET)\w*")
 
 
 @handles("socket")
@@ -92,8 +99,16 @@ def _bind(sighting: Sighting) -> None:
     start = sighting.ledger.objects.setting("net/ipv4/ip_unprivileged_port_start", 1024)
     if where.family in {"AF_INET", "AF_INET6"} and known.type in _PORTED and 0 < where.port < start:
         sighting.needs("CAP_NET_BIND_SERVICE", f"bind to port {where.port}")
-    if known.family == "AF_NETLINK" and known.protocol == _AUDIT and arguments.field(sighting.argument(1), "nl_groups"):
+    if known.family == "AF_NETLINK" and arguments.field(sighting.argument(1), "nl_groups"):
+        netlink_group(sighting, known)
+
+
+def netlink_group(sighting: Sighting, known: Socket) -> None:
+    """Record the capability that listening to a group of a netlink socket made necessary (netlink(7))."""
+    if known.protocol == _AUDIT:
         sighting.needs("CAP_AUDIT_READ", "bind of an audit socket to a multicast group")
+    elif known.protocol not in _FREE_GROUPS:
+        sighting.needs("CAP_NET_ADMIN", f"group of netlink protocol {known.protocol}")
 
 
 def _bind_path(sighting: Sighting, name: bytes) -> None:
@@ -180,10 +195,20 @@ def _netlink(sighting: Sighting, value: Value) -> None:
         return
     if known.protocol == _AUDIT:
         sighting.needs("CAP_AUDIT_WRITE", "message to the audit system")
-        return
-    for name in sorted(_message_types(value, 0)):
-        if _CHANGING.fullmatch(name):
-            sighting.needs("CAP_NET_ADMIN", f"netlink message {name}")
+    elif known.protocol in _ASKED_FOR_ALL:
+        sighting.needs("CAP_NET_ADMIN", f"netlink message to {_ASKED_FOR_ALL[known.protocol]}")
+    elif known.protocol == _GENERIC:
+        _generic_netlink(sighting, _message_types(value, 0))
+    else:
+        for name in sorted(_message_types(value, 0)):
+            if _CHANGING.fullmatch(name):
+                sighting.needs("CAP_NET_ADMIN", f"netlink message {name}")
+
+
+def _generic_netlink(sighting: Sighting, types: set[str]) -> None:
+    # Each family says which of its commands want CAP_NET_ADMIN (GENL_ADMIN_PERM); the command is not recorded.
+    if any(name not in _ABOUT_FAMILIES and not name.startswith("NLMSG_") for name in types):
+        sighting.needs("CAP_NET_ADMIN", "generic netlink message (what was asked for is not known)")
 
 
 def _message_types(value: Value, depth: int) -> set[str]:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -179,16 +179,37 @@ class MachineObjects:
             return b""
 
     def _ask(self, path: bytes, viewers: Sequence[int], question: Callable[[bytes], _Answer]) -> _Answer | None:
-        # In the root of the first viewer that still lives, else in the machine's own. A zombie has no root any more.
+        # In the root of the first viewer that still lives and sees the path, else in the machine's own: one may have
+        # changed its root since the call. A zombie has no root any more.
         for viewer in viewers:
-            root = self._root + b"/proc/%d/root" % viewer
-            with contextlib.suppress(OSError, ValueError):
-                return question(root + path)
-            if os.path.exists(root):  # noqa: PTH110
+            with contextlib.suppress(OSError), _opened(self._root + b"/proc/%d/root" % viewer) as root:
+                inside = _beneath(os.readlink(root), path)  # noqa: PTH115
+                if inside is None:
+                    continue
+                with contextlib.suppress(OSError, ValueError):
+                    return question(root + inside)
                 return None
         with contextlib.suppress(OSError, ValueError):
             return question(self._root + path)
         return None
+
+
+@contextlib.contextmanager
+def _opened(place: bytes) -> Iterator[bytes]:
+    """Hold a directory open, so that it stays the one it is; its name is yielded."""
+    descriptor = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield b"/proc/self/fd/%d" % descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _beneath(top: bytes, path: bytes) -> bytes | None:
+    """Return how a path is spelled in the root ``top``, ``None`` if it lies outside."""
+    prefix = top.rstrip(b"/")
+    if path != prefix and not path.startswith(prefix + b"/"):
+        return None
+    return path[len(prefix) :] or b"/"
 
 
 def _status(place: bytes) -> ObjectStatus:

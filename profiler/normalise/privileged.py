@@ -31,7 +31,7 @@ _ALWAYS: dict[str, tuple[str, ...]] = {
 }
 
 _NETWORK_IOCTLS = (
-    "SIOCSIF",
+    "SIOCSI",  # SIOCSIF and SIOCSIW: interfaces, wireless ones too
     "SIOCADDRT",
     "SIOCDELRT",
     "SIOCSARP",
@@ -39,6 +39,10 @@ _NETWORK_IOCTLS = (
     "SIOCBR",
     "SIOCADDMULTI",
     "SIOCDELMULTI",
+    "SIOCSHWTSTAMP",
+    "SIOCBOND",
+    "SIOCGMII",
+    "SIOCSMII",
 )
 _IOCTLS: dict[str, tuple[str, ...]] = {
     "TUNSETIFF": ("CAP_NET_ADMIN",),
@@ -125,7 +129,12 @@ def _seccomp(sighting: Sighting) -> None:
         filtered(sighting)
 
 
-def filtered(sighting: Sighting) -> None:
-    """Record CAP_SYS_ADMIN for a seccomp filter that was installed without no_new_privs (seccomp(2))."""
+@handles("landlock_restrict_self")
+def _landlock(sighting: Sighting) -> None:
+    filtered(sighting, "landlock")
+
+
+def filtered(sighting: Sighting, what: str = "seccomp filter") -> None:
+    """Record CAP_SYS_ADMIN for a filter that was installed without no_new_privs (seccomp(2), landlock(7))."""
     if not sighting.process.credentials.no_new_privileges:
-        sighting.needs("CAP_SYS_ADMIN", "seccomp filter without no_new_privs")
+        sighting.needs("CAP_SYS_ADMIN", f"{what} without no_new_privs")

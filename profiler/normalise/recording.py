@@ -65,13 +65,15 @@ class Normaliser:
         self._objects = objects
         self._processes = ProcessTable()
         paths = PathResolver(objects, self._processes)
+        stood = objects.baseline() if baseline is None else baseline
         self._ledger = Ledger(
             objects,
             self._processes,
             paths,
-            Ownership(objects, paths, objects.baseline() if baseline is None else baseline, started),
+            Ownership(objects, paths, stood, started),
             started,
             phase_at,
+            users_before=stood.users,
         )
         self._lines = ExecLines(scope.exec_lines)
         self._seen_calls: set[tuple[object, ...]] = set()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from policy.behaviour import OK, UNKNOWN, Behaviour, CapabilityUsed, Fact, Known, Phase
 from profiler.normalise.byte_paths import is_file
+from profiler.normalise.credentials import Ids
 from profiler.normalise.discovery import Discovery
 from profiler.normalise.ipc_objects import IpcOwner
 from profiler.normalise.objects import ObjectView
@@ -40,6 +41,7 @@ class Ledger:
     ipc_objects: dict[tuple[str, int], tuple[str, bool]] = field(default_factory=dict)
     created_ipc: set[tuple[str, str]] = field(default_factory=set)
     nameless: dict[bytes, Resolved] = field(default_factory=dict)  # directories in which O_TMPFILE made files
+    users_before: Mapping[int, Ids] = field(default_factory=dict)  # of the processes that ran before the recording
     ipc_owners: dict[tuple[str, int], IpcOwner | None] = field(default_factory=dict)
 
 

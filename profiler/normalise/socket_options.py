@@ -6,6 +6,7 @@ socket(7), ip(7), ipv6(7), tcp(7), netlink(7); sk_setsockopt() and its kin of Li
 from __future__ import annotations
 
 from profiler.normalise import arguments
+from profiler.normalise.network import netlink_group
 from profiler.normalise.sighting import Sighting, handles
 from profiler.recorders.base import Value
 
@@ -38,6 +39,7 @@ _PRIVILEGED = {
     "MRT_INIT": _ADMIN,
     "MRT6_INIT": _ADMIN,
     "TCP_REPAIR": _ADMIN,
+    "SO_TXTIME": _ADMIN,  # with another clock than CLOCK_MONOTONIC
     "NETLINK_LISTEN_ALL_NSID": ("CAP_NET_BROADCAST",),
 }
 
@@ -55,6 +57,8 @@ def _set_option(sighting: Sighting) -> None:
             sighting.needs("CAP_NET_RAW", "SO_BINDTODEVICE on a socket that was bound to a device")
         if sighting.succeeded:
             sighting.ledger.sockets.learn(name, device=True)
+    elif option == "NETLINK_ADD_MEMBERSHIP":
+        netlink_group(sighting, known)
     elif option == "SO_PRIORITY":
         if not 0 <= arguments.number(value) <= 6:
             sighting.needs_one(_RAW_OR_ADMIN, f"SO_PRIORITY {arguments.number(value)}")

@@ -55,6 +55,15 @@ def decoy(name: str, program: str) -> Case:
     return Case(name, program)
 
 
+NETLINK = """
+def asked(protocol, message):
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as asking:
+        asking.settimeout(5)
+        asking.send(message)
+        answer = asking.recv(4096)
+        if struct.unpack_from("H", answer, 4)[0] == 2 and struct.unpack_from("i", answer, 16)[0]:
+            raise OSError(answer[16:20])
+""".strip()
 CAPSET = """
 import re
 ALL = int(re.search("CapPrm:(.*)", open("/proc/self/status").read())[1], 16)
@@ -119,6 +128,48 @@ CASES = (
     needing("packet socket", "socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)", "NET_RAW"),
     needing("forced buffer", "socket.socket().setsockopt(socket.SOL_SOCKET, 33, 4096)", "NET_ADMIN"),
     needing("mark", "socket.socket().setsockopt(socket.SOL_SOCKET, 36, 1)", "NET_RAW", alternatives=True),
+    needing(
+        "message to the packet filter",
+        f"{NETLINK}\nasked(12, struct.pack('IHHIIBBH', 20, 10 << 8 | 16, 5, 1, 0, 0, 0, 0))",  # NFT_MSG_GETGEN
+        "NET_ADMIN",
+    ),
+    needing(
+        "question about IPsec",
+        f"{NETLINK}\nasked(6, struct.pack('IHHIII', 20, 0x1d, 5, 1, 0, 0))",  # XFRM_MSG_GETSADINFO
+        "NET_ADMIN",
+    ),
+    needing("group of the packet filter", "socket.socket(16, 3, 12).bind((0, 1))", "NET_ADMIN"),
+    needing(
+        "group of the packet filter, joined", "socket.socket(16, 3, 12).setsockopt(270, 1, 1)", "NET_ADMIN"
+    ),  # NETLINK_ADD_MEMBERSHIP
+    decoy("group of routes", "socket.socket(16, 3, 0).bind((0, 1)); socket.socket(16, 3, 0).setsockopt(270, 1, 1)"),
+    decoy("question about routes", f"{NETLINK}\nasked(0, struct.pack('IHHIII', 20, 18, 0x301, 1, 0, 0))"),
+    needing(
+        "time of sending",
+        "socket.socket(2, 2).setsockopt(socket.SOL_SOCKET, 61, struct.pack('ii', 11, 0))",
+        "NET_ADMIN",
+    ),
+    needing(
+        "landlock without no_new_privs",
+        "check(libc.syscall(446, check(libc.syscall(444, struct.pack('Q', 1), 8, 0)), 0))",
+        "SYS_ADMIN",
+    ),
+    decoy(
+        "landlock after no_new_privs",
+        "check(libc.prctl(38, 1, 0, 0, 0))\n"
+        "check(libc.syscall(446, check(libc.syscall(444, struct.pack('Q', 1), 8, 0)), 0))",
+    ),
+    needing(
+        "trusted attribute",
+        'os.setxattr(d + "/mine", "trusted.x", b"1"); assert os.getxattr(d + "/mine", "trusted.x")',
+        "SYS_ADMIN",
+    ),
+    needing("trusted attribute that is read", 'assert os.getxattr(d + "/trusted", "trusted.x")', "SYS_ADMIN"),
+    needing(
+        "trusted attribute that is read through a descriptor",
+        'assert os.getxattr(os.open(d + "/trusted", os.O_RDONLY), "trusted.x")',
+        "SYS_ADMIN",
+    ),
     needing("chroot", "os.chroot(d)", "SYS_CHROOT"),
     needing("signal to another user", "os.kill(child(lambda: os.setuid(65534)), 9)", "KILL", "SETUID"),
     needing(
@@ -215,6 +266,7 @@ def prepare(directory: Path) -> Path:
         ("grouped", 0, 12345, 0o755),
         ("foreign", 65534, 65534, 0o600),
         ("public", 65534, 65534, 0o644),
+        ("trusted", 0, 0, 0o644),
         ("program", 65534, 65534, 0o744),
     ):
         path = directory / name
@@ -229,6 +281,7 @@ def prepare(directory: Path) -> Path:
             os.chown(path / inside, 65533, 65533)
         os.chown(path, 65534, 65534)
         path.chmod(mode)
+    os.setxattr(directory / "trusted", "trusted.x", b"1")
     listen(directory / "socket")
     return directory
 

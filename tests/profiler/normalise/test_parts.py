@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from profiler.normalise.executable_ranges import ExecutableRanges
 from profiler.normalise.executables import file_capabilities, interpreter
 from profiler.normalise.objects import MachineObjects
 from profiler.recorders.base import Symbol
+from tests.requirements import require
 
 MOUNT = b"/sys/fs/cgroup"
 
@@ -114,6 +116,10 @@ def test_baseline(tmp_path: Path) -> None:
     assert not Baseline.of(root, (b"/a",), most_names=0).covers(b"/a/b/later")
 
 
+def test_baseline_of_processes() -> None:
+    assert Baseline.of(trees=()).users[os.getpid()].effective == os.geteuid()
+
+
 def test_modes_devices_and_capabilities() -> None:
     assert arguments.mode(Symbol("S_IFIFO|0666")) == 0o010666
     assert arguments.mode(Symbol("S_IFDIR|S_ISVTX|0777")) == 0o041777
@@ -140,3 +146,25 @@ def test_the_machine_as_it_is(tmp_path: Path) -> None:
     myself = objects.process(os.getpid())
     assert myself is not None and myself.credentials.user.effective == os.geteuid()
     assert objects.hard_limits(os.getpid())["RLIMIT_NOFILE"] > 0
+
+
+def test_objects_are_looked_at_in_the_root_that_was_meant(tmp_path: Path) -> None:
+    """A process may have changed its root by the time somebody looks: its parent's is the one that was meant."""
+    require(os.geteuid() == 0, "needs root")
+    top = tmp_path / "top"
+    top.mkdir()
+    (tmp_path / "link").symlink_to("outside")
+    (top / "inner").symlink_to("inside")
+    program = "import os, sys; os.chroot(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    command = ["/usr/bin/python3", "-I", "-c", program, str(top)]
+    objects = MachineObjects(Host())
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        confined = [process.pid, os.getpid()]
+        assert objects.link_target(os.fsencode(tmp_path / "link"), confined) == b"outside"
+        assert objects.link_target(os.fsencode(top / "inner"), confined) == b"inside"
+        status = objects.status(os.fsencode(top), confined)
+        assert status is not None and status.kind is FileKind.DIRECTORY
+        assert objects.status(b"/inner", confined) is None
+        process.communicate()
