@@ -73,7 +73,8 @@ faults: setup
 	$(PYTHON) -m tests.faults.run $(DAEMONS)
 
 kill-test: setup
-	UNIT_TAILOR_EVERY_POINT=1 $(PYTHON) -m pytest tests/profiler/validate/test_killed_anywhere.py; status=$$?; \
+	UNIT_TAILOR_EVERY_POINT=1 $(PYTHON) -m pytest tests/profiler/validate/test_killed_anywhere.py \
+		tests/profiler/validate/test_for_template.py; status=$$?; \
 	$(PYTHON) -m tests.profiler.validate.kill_table build/kill-test.json; exit $$status
 
 deb: setup

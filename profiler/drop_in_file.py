@@ -10,9 +10,13 @@ from policy.drop_in import DropIn, DropInError
 from policy.host_facts import HostFacts
 from policy.settings import unenforced_directives, unknown_directives
 from policy.shipped_host_facts import service_settings, table_version
+from policy.template import template_of
 from profiler.errors import UsageError
 
 _MADE_FOR = re.compile(r"for (?P<unit>\S+\.service) on systemd (?P<version>\d+)")
+
+FOR_ALL_INSTANCES = "for all instances of "
+"""How the line begins at the top of a drop-in that was made for a template."""
 
 LARGEST = 4 * 1024 * 1024
 """Bytes; a larger file is no drop-in."""
@@ -44,6 +48,18 @@ def origin_remarks(parsed: DropIn, unit: str, host: HostFacts) -> list[str]:
     if int(made_for["version"]) != host.systemd_version:
         lines.append(f"note: the drop-in was made for systemd {made_for['version']}; here is {host.systemd_version}")
     return lines
+
+
+def check_for_template(parsed: DropIn, path: Path, *, force: bool) -> None:
+    """Raise UsageError for a drop-in of ours that was made for one instance alone, unless ``force`` is set: the paths
+    in it are those of that instance."""
+    made_for = next((match["unit"] for line in parsed.header if (match := _MADE_FOR.match(line))), "")
+    is_general = any(line.startswith(FOR_ALL_INSTANCES) for line in parsed.header)
+    if template_of(made_for) and not is_general and not force:
+        raise UsageError(
+            f"{path} was made for {made_for} alone, and would be installed for all instances",
+            hint="make one for all of them: unit-tailor generate PROFILE --template (or add --force)",
+        )
 
 
 def remarks(parsed: DropIn, host: HostFacts) -> list[str]:

@@ -15,6 +15,7 @@ from policy.replay import replay
 from policy.service_profile import Profile
 from policy.template import for_all_instances, template_of
 from policy.wording import denial_in_words
+from profiler.drop_in_file import FOR_ALL_INSTANCES
 from profiler.errors import ExitCode, ToolError, UsageError
 from profiler.version import VERSION
 
@@ -104,7 +105,7 @@ def header(profile: Profile, host: HostFacts, level: Level = Level.STANDARD, tem
         "What was recorded is allowed, what was not is not: only what the workload did is covered.",
     ]
     if template:
-        lines.insert(1, f"for all instances of {template}: others may do what this one was not seen to do")
+        lines.insert(1, f"{FOR_ALL_INSTANCES}{template}: others may do what this one was not seen to do")
     if level is not Level.STANDARD:
         lines.insert(1, f"level: {level}")
     if known.unobserved:

@@ -99,6 +99,14 @@ def validation_in_words(relaxed: Relaxed, unit: str) -> list[str]:
     return lines
 
 
+def template_advice(unit: str, template: str) -> list[str]:
+    """Return what is to be known of a drop-in installed for a template: who was not tried, and how to undo it."""
+    return [
+        f"instances of {template} that did not run were not tried; they get it when they start",
+        f"to undo it for all of them: unit-tailor revert {unit} --template",
+    ]
+
+
 def vanished_in_words(verdict: Verdict) -> list[str]:
     """Return what was not even tried any more, where something went wrong: it comes behind what was blocked."""
     if verdict.fits or not verdict.vanished:

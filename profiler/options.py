@@ -55,6 +55,11 @@ def dry_run_option(command: Command) -> Command:
     )
 
 
+def template_option(help_text: str) -> Callable[[Command], Command]:
+    """Add ``--template``, handed to the command as ``for_template``."""
+    return click.option("--template", "for_template", is_flag=True, help=help_text)
+
+
 def add_pager_option(command: click.Command) -> None:
     """Add ``--no-pager`` to a command that is made already: every command takes it, as systemd's own tools do."""
 

@@ -9,7 +9,6 @@ import click
 
 from policy.exposure_rating import rate
 from policy.level import Level
-from policy.template import template_of
 from policy.wording import advice_in_words
 from profiler import profile_file, progress
 from profiler.commands._output import show, tell
@@ -19,7 +18,6 @@ from profiler.level_option import level_option
 from profiler.options import JsonStyle, force_option, json_option, quiet_option
 from profiler.run import pasteable
 from profiler.target import target, target_option, target_remarks
-from profiler.unit.unit import OUR_DROP_IN
 
 
 @click.command("generate")
@@ -67,6 +65,6 @@ def command(profile: Path, output: Path | None, systemd: int | None, level: Leve
         click.echo(style.render(generated_document(generated, level, output)))
     tell(f"wrote {len(generated.drop_in.settings)} settings to {output}")
     if options["template"]:
-        place = f"/etc/systemd/system/{template_of(recorded.header.unit.name)}.d/{OUR_DROP_IN}"
-        tell(f"for all instances, install it as {place} and run: systemctl daemon-reload")
+        apply = ["unit-tailor", "apply", recorded.header.unit.name, str(output), "--template"]
+        tell(f"to try it for that instance and install it for all: {pasteable(apply)}")
     tell(f"next: {pasteable(['unit-tailor', 'replay', str(profile), str(output)])}")

@@ -9,20 +9,21 @@ from profiler.commands._output import show
 from profiler.documents import document
 from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
-from profiler.options import JsonStyle, dry_run_option, json_option, quiet_option
+from profiler.options import JsonStyle, dry_run_option, json_option, quiet_option, template_option
 from profiler.unit.unit import Unit
 from profiler.unit_argument import unit_argument
-from profiler.validate.installed import installed, permanent_path, trial_path
-from profiler.validate.transaction import revert
+from profiler.validate.installed import installed, permanent_path, running_instances, trial_path, waiting_with
+from profiler.validate.transaction import home_of, revert
 
 
 @click.command("revert")
 @unit_argument
+@template_option("Take away that of the template of UNIT, an instance, from all instances; only UNIT is restarted.")
 @click.option("-f", "--force", is_flag=True, help="Also if somebody edited the drop-in.")
 @dry_run_option
 @json_option
 @quiet_option
-def command(unit: str, force: bool, dry_run: bool, json_style: JsonStyle) -> None:
+def command(unit: str, force: bool, for_template: bool, dry_run: bool, json_style: JsonStyle) -> None:
     """Take our drop-in away and restart the service; nobody else's file is touched.
 
     One on trial gives way to what was there before it. (systemctl revert would remove the administrator's files too.)
@@ -34,11 +35,29 @@ def command(unit: str, force: bool, dry_run: bool, json_style: JsonStyle) -> Non
     require_running_systemd()
     study = Unit.load(Host(), unit)
     if dry_run:
-        found = installed(study)
-        ours = trial_path(study.name) if found.trial is not None else permanent_path(study.name)
-        there = found.in_force is not None
+        found, home = installed(study), home_of(study, for_template=for_template)
+        ours = trial_path(study.name) if found.trial is not None else permanent_path(home)
+        there = found.trial is not None or found.at(home) is not None
         click.echo(f"would {f'remove {ours} and restart {study.name}' if there else 'do nothing'}; nothing was changed")
         return
     with progress.step(f"reverting {study.name}") as step:
-        words = revert(study, force=force, announce=step.detail)
+        together = _on_trial_together(study)
+        words = revert(study, force=force, for_template=for_template, announce=step.detail)
+        for other in together:
+            revert(other, force=force, announce=step.detail)
+    others = _under_it_still(study) if for_template and not together else []
     show(json_style, document(unit=study.name, now=words), [f"{study.name} has {words} again"])
+    if others:
+        progress.note(f"until they are restarted, these are under it as before: {' '.join(others)}")
+
+
+def _on_trial_together(study: Unit) -> list[Unit]:
+    """Return the other instances for which the same drop-in of a template is on trial."""
+    pending = installed(study).pending
+    return [Unit(study.machine, name) for name in waiting_with(study, pending.home)] if pending else []
+
+
+def _under_it_still(study: Unit) -> list[str]:
+    names = running_instances(study.machine, home_of(study, for_template=True))
+    others = [Unit(study.machine, name) for name in names if name != study.name]
+    return [other.name for other in others if installed(other).permanent is None]

@@ -41,6 +41,11 @@ def full_name(name: str) -> str:
     return suffixed
 
 
+def is_template(name: str) -> bool:
+    """Whether a full name is that of a template, of which only instances run."""
+    return name.endswith("@.service")
+
+
 def services(machine: Machine, patterns: Sequence[str] = ()) -> list[str]:
     """Return the machine's services, loaded or only installed, that match any of the patterns (all without one)."""
     wanted = [_with_suffix(pattern) for pattern in patterns]

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from policy import unit_file
+from policy.template import template_of
 from policy.unit_settings import ExecLine, UnitSettings
 from profiler.errors import ToolError, UsageError
 from profiler.machine import Machine
@@ -222,8 +223,13 @@ def refuse_ours(name: str, files: Iterable[str]) -> None:
     if path:
         raise ToolError(
             f"{name} runs under a drop-in of unit-tailor: {path}",
-            hint=f"take it away first: unit-tailor revert {name}",
+            hint=f"take it away first: unit-tailor revert {name}" + _for_all(name, path),
         )
+
+
+def _for_all(name: str, path: str) -> str:
+    template = template_of(name)
+    return " --template" if template and PurePosixPath(path).parent.name == f"{template}.d" else ""
 
 
 def exec_lines(assignments: list[tuple[str, str]]) -> tuple[ExecLine, ...]:

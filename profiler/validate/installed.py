@@ -1,4 +1,7 @@
-"""What of ours is installed for a unit: a drop-in for good, one on trial, what an interrupted command left."""
+"""What of ours is installed for a unit: a drop-in for good, one on trial, what an interrupted command left.
+
+A drop-in for good has a *home*: the unit, or, for all instances of a template, the template.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from dataclasses import dataclass
 
 from policy import drop_in
 from policy.drop_in import DropInError
+from policy.template import template_of
 from profiler.errors import ToolError
 from profiler.machine import Machine
-from profiler.unit.names import full_name
-from profiler.unit.unit import OUR_DROP_IN, Unit
+from profiler.unit.names import full_name, is_template
+from profiler.unit.unit import OUR_DROP_IN, RUNNING, Unit
 from profiler.validate.guard import STATE, note_path
 from profiler.validate.placing import read
 
@@ -25,37 +29,51 @@ So a drop-in on trial replaces an installed one without touching it."""
 
 @dataclass(frozen=True)
 class Pending:
-    """A drop-in that goes away by itself unless it is confirmed: ``deadline`` in seconds since the epoch."""
+    """A drop-in that goes away by itself unless it is confirmed: ``deadline`` in seconds since the epoch.
+
+    ``home`` is the unit or template that it is meant for.
+    """
 
     record: str
     timer: str
     deadline: float
+    home: str
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The contents of our files for a unit; None where there is none."""
+    """The contents of our files for a unit; None where there is none. ``general`` is that of the unit's template."""
 
     unit: str
     permanent: bytes | None = None
     trial: bytes | None = None
+    general: bytes | None = None
     pending: Pending | None = None
     interrupted: bool = False
 
     @property
     def edited(self) -> bool:
         """Whether the permanent drop-in is not as this tool wrote it: somebody changed it, or wrote it."""
-        return self.permanent is not None and is_edited(self.permanent)
+        return self.edited_at(self.unit)
+
+    def at(self, home: str) -> bytes | None:
+        """Return what is there for good at a home: the unit's own or its template's."""
+        return self.permanent if home == self.unit else self.general
+
+    def edited_at(self, home: str) -> bool:
+        """Whether what is there for good at a home is not as this tool wrote it."""
+        data = self.at(home)
+        return data is not None and is_edited(data)
 
     @property
     def in_force(self) -> bytes | None:
-        """What systemd reads."""
-        return self.permanent if self.trial is None else self.trial
+        """What systemd reads: of two files with one name it takes that of the instance, not that of its template."""
+        return next((data for data in (self.trial, self.permanent, self.general) if data is not None), None)
 
 
-def permanent_path(unit: str) -> str:
-    """Return where a unit's drop-in is for good."""
-    return f"{PERMANENT}/{unit}.d/{OUR_DROP_IN}"
+def permanent_path(home: str) -> str:
+    """Return where the drop-in of a unit, or for all instances of a template, is for good."""
+    return f"{PERMANENT}/{home}.d/{OUR_DROP_IN}"
 
 
 def trial_path(unit: str) -> str:
@@ -73,11 +91,12 @@ def is_edited(data: bytes) -> bool:
 
 def installed(unit: Unit) -> Installed:
     """Return what of ours there is for a unit. Raises ToolError if it cannot be read."""
-    machine = unit.machine
+    machine, template = unit.machine, template_of(unit.name)
     return Installed(
         unit.name,
         read(machine, permanent_path(unit.name)),
         read(machine, trial_path(unit.name)),
+        read(machine, permanent_path(template)) if template else None,
         _pending(machine, unit.name),
         machine.path(note_path(unit.name)).exists(),
     )
@@ -90,13 +109,23 @@ def _pending(machine: Machine, unit: str) -> Pending | None:
     for name in names:
         text = read(machine, f"{STATE}/{name}")
         try:
-            deadline = float(json.loads(text or b"")["deadline"])
+            found = json.loads(text or b"")
+            deadline, home = float(found["deadline"]), str(found.get("home", unit))
         except (ValueError, KeyError, TypeError):
             raise ToolError(
                 f"the record {STATE}/{name} cannot be read", hint=f"run: unit-tailor revert {unit}"
             ) from None
-        return Pending(f"{STATE}/{name}", timer_name(name.removeprefix(start)), deadline)
+        return Pending(f"{STATE}/{name}", timer_name(name.removeprefix(start)), deadline, home)
     return None
+
+
+def waiting_with(unit: Unit, home: str) -> list[str]:
+    """Return the other units that wait for the confirmation of the same drop-in for all instances of a template."""
+    directory = unit.machine.path(STATE)
+    names = {path.name.partition(".pending-")[0] for path in directory.glob("*.pending-*")}
+    others = sorted(name for name in names - {unit.name} if home != unit.name and template_of(name) == home)
+    found = {name: _pending(unit.machine, name) for name in others}
+    return [name for name, pending in found.items() if pending is not None and pending.home == home]
 
 
 def pending_path(unit: str, token: str) -> str:
@@ -110,11 +139,20 @@ def timer_name(token: str) -> str:
 
 
 def units_with_ours(machine: Machine) -> list[str]:
-    """Return the names of all units for which there is something of ours, sorted."""
+    """Return the names of all units and templates for which there is something of ours, sorted."""
     found = set()
     for place in (PERMANENT, ON_TRIAL, "/run/systemd/system"):
         for path in machine.path(place).glob("*.service.d/zz*-unit-tailor*.conf"):
             found.add(path.parent.name.removesuffix(".d"))
     for path in machine.path(STATE).glob("*.note"):
         found.add(path.name.removesuffix(".note"))
-    return sorted(full_name(name) for name in found)
+    return sorted(name if is_template(name) else full_name(name) for name in found)
+
+
+def running_instances(machine: Machine, template: str) -> list[str]:
+    """Return the instances of a template that run, or are about to, sorted."""
+    states = f"--state={','.join(sorted(RUNNING))}"
+    pattern = f"{template.removesuffix('.service')}*.service"
+    arguments = ["systemctl", "list-units", "--plain", "--no-legend", "--no-pager", states, "--", pattern]
+    lines = machine.run(arguments, check=False).stdout.splitlines()
+    return sorted(line.split()[0] for line in lines if line.split())

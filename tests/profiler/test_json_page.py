@@ -150,7 +150,7 @@ def test_answers_about_services_are_as_documented(documented: dict[str, set[str]
         "validate": validation_document("a.service", relaxed, Path("a.conf")),
         "harden": hardening_document(recorded, (Path("a.profile"), Path("a.conf")), generated, replayed, relaxed),
         "--dry-run": plan_document(PLAN),
-        "apply": applied_document("a.service", Applied(pending=Pending("r", "t", 1.0)), "/etc/x"),
+        "apply": applied_document("a.service", Applied(pending=Pending("r", "t", 1.0, "a.service")), "/etc/x"),
     }
     for name, answer in answers.items():
         assert_documented(json.loads(json.dumps(answer)), documented[name], documented["denial"])

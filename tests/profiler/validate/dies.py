@@ -46,6 +46,12 @@ def act(unit: Unit, action: str) -> None:
             validate(unit, DROP_IN.decode(), ASSIGNMENTS, read_host_facts(unit.machine))
         case ["apply"]:
             apply(unit, stamped(DROP_IN, "test"), ASSIGNMENTS)
+        case ["apply", "template"]:
+            apply(unit, stamped(DROP_IN, "test"), ASSIGNMENTS, for_template=True)
+        case ["confirm", "template"]:
+            confirm(unit)
+        case ["revert", "template"]:
+            revert(unit, for_template=True)
         case ["try"]:
             apply(unit, stamped(DROP_IN, "test"), ASSIGNMENTS, confirm_within=300)
         case ["confirm"]:
