@@ -37,8 +37,8 @@ _DRAIN_SECONDS = 600.0  # for a slow consumer to work off what the pipe still ho
 _COMPLAINTS = 100  # lines of strace's own messages that are kept
 _NICENESS = 10  # of the thread that reads, see nice(2)
 _KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
-# A process that was killed at its birth, before it made any call.
-_HARMLESS = re.compile(r"strace: Exit of unknown pid \d+ ignored")
+# A process that was killed at its birth, before it made any call, or that was born while strace let all others go.
+_HARMLESS = re.compile(r"strace: (?:Exit|Stop) of unknown pid \d+ ignored")
 
 
 class StraceRecorder:

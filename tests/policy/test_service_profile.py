@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from random import Random
 
 import pytest
@@ -322,18 +321,10 @@ def test_a_newer_format_says_so() -> None:
     assert "upgrade" in error.value.remedy
 
 
-def test_is_quick() -> None:
+def test_many_facts_are_read_back() -> None:
     random = Random(7)
     many = frozenset(
         Fact(PathUse(f"/var/lib/{random.random()}", Access.READ, FileKind.REGULAR), evidence=f"a: openat {number}")
         for number in range(20_000)
     )
-    profile = Profile(facts=many)
-    start = time.process_time()
-    text = dumps(profile)
-    written = time.process_time()
-    read = loads(text, "x")
-    done = time.process_time()
-    assert len(read.facts) == len(many)
-    assert written - start < 1.0
-    assert done - written < 1.0
+    assert loads(dumps(Profile(facts=many)), "x").facts == many
