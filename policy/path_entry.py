@@ -78,6 +78,6 @@ def written(entry: PathEntry, directive: str) -> str:
 
 
 def _taken(path: str, version: int) -> str:
-    if version >= PARENT_OF_ROOT_SINCE:
+    if path.startswith("/") and version >= PARENT_OF_ROOT_SINCE:
         path = _PARENTS_OF_ROOT.sub("", path) or "/"
     return "" if inexpressible_because(path) else simplify(path)
