@@ -78,6 +78,7 @@ class Normaliser:
         self._lines = ExecLines(scope.exec_lines)
         self._seen_calls: set[tuple[object, ...]] = set()
         self._waiting: dict[int, _Waiting] = {}
+        self._unreturned: list[tuple[Process, frozenset[str]]] = []  # who was killed inside a fork, and its flags
         if not scope.is_command:
             manager = Process(_MANAGER, _MANAGER, 0, Standing.MANAGER)
             manager.directories.current = b"/"
@@ -194,15 +195,23 @@ class Normaliser:
         elif parent is not None:
             self._processes.fork(parent, pid, frozenset())
         else:
-            groups = self._objects.control_groups(pid)
-            if not groups:
-                self._ledger.losses.add("unattributed process", f"pid {pid}")
-            own = self._scope.is_command or any(self._scope.includes(group) for group in groups)
-            process = Process(pid, pid, 0, Standing.STUDIED if own else Standing.STRANGER)
-            self._adopt(process)
-            self._processes.add(process)
+            self._place(pid)
         for event in waiting.events:
             self.feed(event)
+
+    def _place(self, pid: int) -> None:
+        # One of whom nobody knows the parent: its control group tells; or, gone already, a fork that never returned.
+        groups = self._objects.control_groups(pid)
+        if not groups and self._unreturned:
+            parent, shared = self._unreturned.pop(0)
+            self._processes.fork(parent, pid, shared)
+            return
+        if not groups:
+            self._ledger.losses.add("unattributed process", f"pid {pid}")
+        own = self._scope.is_command or any(self._scope.includes(group) for group in groups)
+        process = Process(pid, pid, 0, Standing.STUDIED if own else Standing.STRANGER)
+        self._adopt(process)
+        self._processes.add(process)
 
     def _call(self, process: Process, call: RawCall) -> None:
         self._ledger.paths.tick(call.time)
@@ -276,6 +285,13 @@ class Normaliser:
             self._count_call(sighting)
             if not call.undecoded:
                 namespaces.cloned(sighting, shared)
+        if (
+            call.result is None
+            and not call.error
+            and parent.studied
+            and len(self._unreturned) < _MOST_WAITING_PROCESSES
+        ):
+            self._unreturned.append((parent, shared))
         if call.result is None or call.error or call.result <= 0 or parent.pid_namespace:
             return
         child = self._processes.fork(parent, call.result, shared)

@@ -44,6 +44,7 @@ OPTIONS = (
     | library.PTRACE_O_TRACECLONE
     | library.PTRACE_O_TRACEEXEC
 )
+FORKED = {library.PTRACE_EVENT_FORK, library.PTRACE_EVENT_VFORK, library.PTRACE_EVENT_CLONE}
 SYSCALL_STOP = signal.SIGTRAP | 0x80
 WALL = 0x40000000
 STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -69,6 +70,7 @@ class Call:
         self.arguments = arguments
         self.read: dict[str, Any] = {}
         self.plan: list[list[Any]] = []
+        self.child: int | None = None  # that a fork made, told before it returns
 
 
 class Tracer:
@@ -199,6 +201,8 @@ class Tracer:
             elif event == EVENT_STOP:
                 if number in STOPPING:
                     request = LISTEN
+            elif event in FORKED:
+                self.forked(tid, library.ptrace_geteventmsg(tid))
             elif event == library.PTRACE_EVENT_EXEC:
                 self.executed(tid, library.ptrace_geteventmsg(tid))
             elif event == 0:
@@ -232,11 +236,16 @@ class Tracer:
             self.calls[leader] = self.calls.pop(former)
         self.write(["exec", former, leader, time.time()])
 
+    def forked(self, tid: int, child: int) -> None:
+        """Note whom a call made: should it never return, because its process is killed, the child is there still."""
+        if tid in self.calls:
+            self.calls[tid].child = child
+
     def unfinished(self, tid: int) -> None:
         """Tell a call that never returned."""
         call = self.calls.pop(tid, None)
         if call is not None and tid not in self.muted:
-            self.tell(tid, call, None, 0)
+            self.tell(tid, call, call.child, 0)
 
     def system_call(self, tid: int) -> None:
         """Take the beginning or the end of a call."""

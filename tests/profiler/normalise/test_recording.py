@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from policy.behaviour import UNKNOWN, Access, CapabilityUsed, Fact, PathUse, Phase, SignalSent, SocketOpened, SystemCall
+from policy.behaviour import UNKNOWN, Access, CapabilityUsed, Fact, PathUse, Phase, SocketOpened, SystemCall
 from policy.unit_settings import ExecLine
 from profiler.normalise.attribution import Scope
 from profiler.normalise.baseline import Baseline
-from profiler.normalise.credentials import Credentials, Ids
+from profiler.normalise.credentials import Credentials
 from profiler.normalise.objects import ObjectStatus, ProcessStatus
 from profiler.normalise.recording import NEEDED_CALLS, Normaliser
 from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded
@@ -362,32 +362,14 @@ def test_a_link_that_gives_a_file_its_name_leads_through_the_descriptor() -> Non
     assert paths(target) >= {"/srv/#tmpfile", "/srv/named", "/proc/self/fd/3"}
 
 
-@pytest.mark.parametrize(("error", "foreign"), [("", True), ("ESRCH", False)])
-def test_a_signal_to_a_process_that_nobody_knows_may_have_needed_a_capability(error: str, foreign: bool) -> None:
-    """One that ran before the recording, and is gone when somebody looks for its owner."""
+def test_a_thread_whose_process_ended_while_it_was_made_belongs_to_it() -> None:
+    """Gone when somebody looks, and the clone never returned: as when a Go program ends."""
     trace, target = Trace(), Normaliser(Scope(), BareMachine(), started=1.0)
-    feed(target, trace.executed(7, b"/usr/bin/stop"), trace.call(7, "kill", 41, Symbol("SIGTERM"), error=error))
+    flags = Struct({"flags": Symbol("CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_THREAD")})
+    feed(target, trace.executed(7, b"/usr/bin/server"), trace.call(7, "chdir", b"/srv"))
+    feed(target, trace.call(41, "mkdir", b"made"), trace.call(7, "clone3", flags, result=None))
+    feed(target, ProcessEnded(41, trace.time, 0), ProcessEnded(7, trace.time, 0))
+    target.finish()
 
-    found = {fact.behaviour for fact in target.facts() if isinstance(fact.behaviour, SignalSent | CapabilityUsed)}
-    assert SignalSent("other", foreign) in found
-    assert (CapabilityUsed("CAP_KILL", "kill (unknown owner)") in found) is foreign
-
-
-@pytest.mark.parametrize(("user", "foreign"), [(0, False), (33, True)])
-def test_whose_a_process_was_before_the_recording_is_remembered(user: int, foreign: bool) -> None:
-    """The service's own from before: its ExecStop= ends it, and then it is gone."""
-    trace, before = Trace(), Baseline()
-    before.users[41] = Ids.same(user)
-    target = Normaliser(Scope(), BareMachine(), started=1.0, baseline=before)
-    feed(target, trace.executed(7, b"/usr/bin/stop"), trace.call(7, "kill", 41, Symbol("SIGTERM")))
-
-    assert SignalSent("other", foreign) in {fact.behaviour for fact in target.facts()}
-    assert any(isinstance(fact.behaviour, CapabilityUsed) for fact in target.facts()) is foreign
-
-
-def test_a_signal_may_return_after_the_end_of_whom_it_killed() -> None:
-    trace, target = Trace(), Normaliser(Scope(), BareMachine(), started=1.0)
-    events = trace.executed(7, b"/usr/bin/server"), trace.forked(7, 41), trace.call(41, "getpid")
-    feed(target, *events, ProcessEnded(41, trace.time, 0), trace.call(7, "kill", 41, Symbol("SIGKILL")))
-
-    assert [fact.behaviour for fact in target.facts() if isinstance(fact.behaviour, SignalSent)] == [SignalSent("own")]
+    assert target.losses.counts == {}
+    assert "/srv/made" in paths(target)

@@ -87,6 +87,20 @@ def test_threads_forks_and_execs_are_followed() -> None:
     assert any(isinstance(event, ThreadSuperseded) for event in events)
 
 
+def test_a_fork_that_never_returns_tells_whom_it_made(tmp_path: Path) -> None:
+    """As when a Go program ends while one of its threads starts another."""
+    program = (
+        "import ctypes,os,time\nparent,here=os.getpid(),ctypes.PyDLL(None)\nif not here.syscall(58):\n"  # vfork
+        f" os.kill(parent,9)\n os.mkdir({str(tmp_path / 'made')!r})\n os._exit(0)\n"
+    )
+    status, events, recorder = record(PYTHON, "-c", program)
+
+    assert status == 128 + 9
+    assert recorder.losses.counts == {}
+    (made,) = calls(events, "mkdir")
+    assert [call.result for call in calls(events, "vfork")] == [made.pid]
+
+
 def test_structures_are_decoded_as_strace_decodes_them() -> None:
     program = (
         "import socket,os,resource\n"
