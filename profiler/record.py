@@ -171,7 +171,7 @@ def _assignment(unit: Unit, settings: UnitSettings, clock: PhaseClock, propertie
     group = control_group(unit, properties)
     of_root = settings.user in {"", "root", "0"} and not settings.dynamic_user
     scope = Scope(unit.name, properties["ControlGroup"], settings.exec_lines, group if of_root else "")
-    return Assignment(unit.machine, scope, clock, group)
+    return Assignment(unit.machine, scope, clock, group, in_session=bool(properties.get("PAMName")))
 
 
 def _recorded(

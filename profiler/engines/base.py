@@ -20,6 +20,7 @@ class Assignment:
     """What is to be recorded: a unit (``scope``, in ``control_group``) or a ``command``.
 
     With ``running`` the unit's processes as they are now are followed; otherwise the next ones that systemd starts.
+    ``in_session``: PAM may move the service into the control group of a session of its own (pam_systemd(8)).
     """
 
     machine: Machine
@@ -28,6 +29,7 @@ class Assignment:
     control_group: str = ""
     command: Sequence[str] = ()
     running: bool = False
+    in_session: bool = False
 
 
 class Watch(ABC):

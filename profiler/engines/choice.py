@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
 from profiler.engines.base import Assignment, Watch
-from profiler.engines.ebpf import EbpfWatch
+from profiler.engines.ebpf import LEFT, EbpfWatch
 from profiler.engines.ptrace import PtraceWatch
 from profiler.engines.strace import StraceWatch
 from profiler.errors import ExitCode, ToolError
@@ -39,7 +39,10 @@ def _strace_available(assignment: Assignment) -> Availability:
 
 
 def _ebpf_available(assignment: Assignment) -> Availability:
-    return _proven_ebpf(not assignment.command)
+    answer = _proven_ebpf(not assignment.command)
+    if answer.available and assignment.in_session and not answer.lost:
+        return replace(answer, lost=LEFT)
+    return answer
 
 
 @cache

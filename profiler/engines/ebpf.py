@@ -16,6 +16,9 @@ from profiler.recorders.base import Losses
 from profiler.recorders.ebpf.recorder import EbpfRecorder
 from profiler.recorders.ebpf.records import KernelRecord
 
+LEFT = "with PAMName= a service may be moved into the control group of a session, where it is not seen"
+"""What this engine loses of a service for which PAM opens a session."""
+
 
 class EbpfWatch(Watch):
     """Programs in the kernel, by control group; capabilities are those that the kernel's own checks needed."""
@@ -76,8 +79,11 @@ class EbpfWatch(Watch):
 
     @property
     def losses(self) -> tuple[Losses, ...]:
-        """What the kernel's side, the reader and the normaliser lost."""
-        return self._recorder.losses, self._normaliser.losses
+        """What the kernel's side, the reader and the normaliser lost, and what happened where nobody looked."""
+        elsewhere = Losses()
+        if self._assignment.in_session:
+            elsewhere.add(f"{LEFT} (record it with another engine)", self._assignment.control_group)
+        return self._recorder.losses, self._normaliser.losses, elsewhere
 
     @property
     def notes(self) -> Losses:

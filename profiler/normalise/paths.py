@@ -134,7 +134,7 @@ class PathResolver:
             self._forget_at = time + _LIFETIME
 
     def _relation(self, process: Process, pid: int) -> bytes:
-        other = self._processes.get(pid)
+        other = self._processes.lately(pid)
         if pid == process.leader or (other is not None and other.leader == process.leader):
             return b"self"
         return b"own" if other is not None and other.studied else b"other"

@@ -44,6 +44,7 @@ PROPERTIES = (
     "Type",
     "User",
     "DynamicUser",
+    "PAMName",
     "NotifyAccess",
     "ActiveState",
     "SubState",

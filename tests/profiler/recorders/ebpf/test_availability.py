@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from profiler.engines.base import Assignment
-from profiler.engines.choice import REGISTRY, Engine, choose
+from profiler.engines.choice import REGISTRY, Engine, choose, select
 from profiler.machine import Host
 from profiler.normalise.attribution import Scope
 from profiler.recorders.base import Availability
@@ -85,3 +85,14 @@ def test_auto_leaves_what_would_lose_something_unless_it_is_asked_for(monkeypatc
     said.clear()
     assert choose(Engine.EBPF, assignment, said.append).name == "ebpf"
     assert said == ["ebpf loses something here: no capabilities"]
+
+
+def test_a_service_for_which_pam_opens_a_session_is_left_to_others() -> None:
+    assignment = Assignment(Host(), Scope(), PhaseClock(), "/system.slice/x.service", in_session=True)
+    said: list[str] = []
+    assert select(Engine.AUTO, assignment, said.append) is Engine.STRACE
+    assert any("PAMName=" in line for line in said)
+    watch = choose(Engine.EBPF, assignment)
+    with watch:
+        pass
+    assert any("record it with another engine" in kind for losses in watch.losses for kind in losses.counts)
