@@ -81,12 +81,11 @@ def explain(decision: Decision, *, changes_only: bool = False) -> tuple[Explanat
 
 
 def with_hindrances(explanation: Explanation, decision: Decision, most: int = MOST) -> Explanation:
-    """Add what keeps the directive from being proposed, unless it is set, or it is said what a stricter value denies.
+    """Add what keeps the directive from being proposed, unless it is set, or was proposed and given up.
 
-    Looks for at most so many facts, or sets of facts that only together do.
+    That can be another fact than one that a stricter value denies: exceptions could let that one through. Looks for at
+    most so many facts, or sets of facts that only together do.
     """
-    if explanation.forced_by:
-        return explanation
     return replace(explanation, hindered_by=hindrances(decision, explanation.directive, most))
 
 

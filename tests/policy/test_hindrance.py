@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from policy.behaviour import Access, Fact, Phase, SystemCall
+from policy.behaviour import Access, Fact, Phase, SocketAddress, SocketOpened, SystemCall
 from policy.decide import Decision, decide
 from policy.directives.base import all_directives
 from policy.directives.kernel import SUBSET_WITH_OTHERS_SINCE
@@ -111,6 +111,15 @@ def test_a_line_that_was_not_recorded() -> None:
     unit = replace(web_server().header.unit, exec_lines=lines)
     found = hindrances(decide(profile(web_server().facts, unit), HOST, Level.STRICT), "InaccessiblePaths")
     assert [one.details for one in only(found, Cause.UNIT)] == [("ExecStop= was not recorded",)]
+
+
+def test_a_fact_that_keeps_it_need_not_be_one_that_it_denies() -> None:
+    everywhere = Fact(SocketAddress("bind", "AF_INET", "SOCK_STREAM", "0.0.0.0", 80))
+    near = Fact(SocketAddress("accept", "AF_INET", "SOCK_STREAM", "127.0.0.1", 4711))
+    recorded = profile([*calls(COMMON_CALLS), Fact(SocketOpened("AF_INET", "SOCK_STREAM")), everywhere, near])
+    found = {one.directive: one for one in explained(decide(recorded, HOST))}["IPAddressDeny"]
+    assert near in {denial.fact for denial in found.forced_by}
+    assert [one.facts for one in found.hindered_by if one.cause is Cause.RECORDED] == [(everywhere,)]
 
 
 def test_the_target() -> None:
