@@ -75,10 +75,29 @@ def main(arguments: list[str]) -> int:
         ]
     write(known.values(), figures)
     print(f"wrote {PAGE} and {FIGURES}", file=sys.stderr)
-    sound = all(_verdict(outcome) == "ok" for outcome in known.values()) and not any(
-        seen.blocked for outcome in known.values() for seen in outcome.recorders
-    )
-    return 0 if sound and not any(figure.problem or figure.blocked for figure in figures) else 1
+    failed = [*_failed_daemons(known.values()), *_failed_services(figures)]
+    print("".join(f"failed: {line}\n" for line in failed), end="", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _failed_daemons(outcomes: Iterable[Outcome]) -> Iterable[str]:
+    for outcome in outcomes:
+        if _verdict(outcome) != "ok":
+            yield f"{outcome.name}: {_verdict(outcome)}"
+        yield from (
+            f"{outcome.name}: {seen.blocked} facts of {seen.recorder} are blocked"
+            for seen in outcome.recorders
+            if seen.blocked
+        )
+
+
+def _failed_services(figures: Sequence[Figure]) -> Iterable[str]:
+    # What another recorder cannot record (a tracer takes tracing away from the service) is a limit that the page names.
+    for figure in figures:
+        if figure.blocked:
+            yield f"{figure.name}: {figure.blocked} facts of {figure.engine} are blocked"
+        if figure.problem and figure.engine == figures[0].engine:
+            yield f"{figure.name}: {figure.problem}"
 
 
 def _say(text: str) -> None:
