@@ -288,7 +288,7 @@ def test_children_in_a_pid_namespace_of_the_service(record: Record) -> None:
     """What fork() returns there is another number than the recorder's."""
     require(os.geteuid() == 0, "needs root")
     # Each process lives long enough to be looked at: its parent can be told in no other way.
-    script = "sh -c 'read x < /etc/hostname; sleep 0.3'; read x < /etc/passwd; sleep 0.3"
+    script = "sh -c 'read x < /etc/hostname; sleep 1'; read x < /etc/passwd; sleep 1"
     recording = record(["unshare", "--pid", "--fork", "sh", "-c", script])
     assert recording.status == 0
     assert recording.losses == {}
