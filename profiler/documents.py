@@ -37,6 +37,14 @@ def document(**fields: object) -> Document:
     return {"schema_version": SCHEMA_VERSION, **fields}
 
 
+def planned_document(
+    unit: str, *, writes: str | None = None, removes: Sequence[str] = (), restarts: Sequence[str] = ()
+) -> Document:
+    """Return what ``apply`` and ``revert`` with --dry-run say."""
+    fields = {"unit": unit, "writes": writes, "removes": list(removes), "restarts": list(restarts)}
+    return document(dry_run=True, **fields)
+
+
 def profile_fields(profile: Profile) -> Document:
     """Return what is known of a profile as a whole."""
     header = profile.header

@@ -10,7 +10,7 @@ import click
 from policy.drop_in import stamped
 from profiler import progress
 from profiler.commands._output import show
-from profiler.documents import applied_document
+from profiler.documents import applied_document, planned_document
 from profiler.drop_in_file import check_for_template, origin_remarks, read_drop_in, remarks
 from profiler.errors import ExitCode
 from profiler.host import read_host_facts
@@ -23,8 +23,8 @@ from profiler.terminal import printable
 from profiler.unit.unit import Unit
 from profiler.unit.workload import Workload
 from profiler.unit_argument import unit_argument
-from profiler.validate.installed import installed, permanent_path, running_instances, trial_path
-from profiler.validate.transaction import Applied, apply, home_of
+from profiler.validate.installed import installed, permanent_path, trial_path
+from profiler.validate.transaction import Applied, apply, home_of, other_instances, refuse
 from profiler.version import VERSION
 
 
@@ -66,10 +66,7 @@ def command(unit: str, drop_in: Path, confirm_within: float, check: Workload | N
     for line in (*remarks(parsed, host), *origin_remarks(parsed, study.name, host)):
         click.echo(line, err=True)
     if options["dry_run"]:
-        where = trial_path(study.name) if confirm_within else permanent_path(home)
-        again = "replace" if installed(study).at(home) is not None and not confirm_within else "write"
-        others = [name for name in running_instances(machine, home) if name != study.name] if home != study.name else []
-        click.echo(f"would {again} {where} and restart {', '.join((study.name, *others))}; nothing was changed")
+        _foretell(study, home, confirm_within, force=options["force"], style=options["json_style"])
         return ExitCode.DONE
     with progress.step(f"applying {drop_in} to {study.name}") as step:
         applied = apply(
@@ -84,6 +81,16 @@ def command(unit: str, drop_in: Path, confirm_within: float, check: Workload | N
         )
     _say(study, home, applied, confirm_within, options["json_style"])
     return ExitCode.DOES_NOT_FIT if applied.problem else ExitCode.DONE
+
+
+def _foretell(study: Unit, home: str, confirm_within: float, *, force: bool, style: JsonStyle) -> None:
+    units = [study, *other_instances(study, home)]
+    refuse(units, home, force=force)
+    where = trial_path(study.name) if confirm_within else permanent_path(home)
+    again = "replace" if installed(study).at(home) is not None and not confirm_within else "write"
+    names = [unit.name for unit in units]
+    line = f"would {again} {where} and restart {', '.join(names)}; nothing was changed"
+    show(style, planned_document(study.name, writes=where, restarts=names), [line])
 
 
 def _say(study: Unit, home: str, applied: Applied, confirm_within: float, style: JsonStyle) -> None:

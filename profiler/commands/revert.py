@@ -6,14 +6,14 @@ import click
 
 from profiler import progress
 from profiler.commands._output import show
-from profiler.documents import document
+from profiler.documents import document, planned_document
 from profiler.machine import Host
 from profiler.machine_choice import require_running_systemd
 from profiler.options import JsonStyle, dry_run_option, json_option, quiet_option, template_option
 from profiler.unit.unit import Unit
 from profiler.unit_argument import unit_argument
-from profiler.validate.installed import installed, permanent_path, running_instances, trial_path, waiting_with
-from profiler.validate.transaction import home_of, revert
+from profiler.validate.installed import installed, running_instances, waiting_with
+from profiler.validate.transaction import home_of, revert, to_take_away
 
 
 @click.command("revert")
@@ -35,10 +35,9 @@ def command(unit: str, force: bool, for_template: bool, dry_run: bool, json_styl
     require_running_systemd()
     study = Unit.load(Host(), unit)
     if dry_run:
-        found, home = installed(study), home_of(study, for_template=for_template)
-        ours = trial_path(study.name) if found.trial is not None else permanent_path(home)
-        there = found.trial is not None or found.at(home) is not None
-        click.echo(f"would {f'remove {ours} and restart {study.name}' if there else 'do nothing'}; nothing was changed")
+        files = to_take_away(study, installed(study), home_of(study, for_template=for_template), force=force)
+        line = f"would remove {files[0]} and restart {study.name}; nothing was changed"
+        show(json_style, planned_document(study.name, removes=files, restarts=[study.name]), [line])
         return
     with progress.step(f"reverting {study.name}") as step:
         together = _on_trial_together(study)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -76,10 +76,9 @@ def apply(
     confirmation, and for a unit that is no instance; ToolError if nothing could be tried.
     """
     home = home_of(unit, for_template=for_template)
-    units = [unit, *_other_instances(unit, home)]
+    units = [unit, *other_instances(unit, home)]
     with _held(units, home, announce), ExitStack() as guards:
-        for one in units:
-            _refuse(installed(one), home, force=force)
+        refuse(units, home, force=force)
         tried: list[tuple[_Candidate, Callable[[], None]]] = []
         try:
             applied = Applied()
@@ -149,7 +148,7 @@ def _all_back(tried: Sequence[tuple[_Candidate, Callable[[], None]]]) -> None:
         whole()
 
 
-def _other_instances(unit: Unit, home: str) -> list[Unit]:
+def other_instances(unit: Unit, home: str) -> list[Unit]:
     """Return the other instances that run and would read the drop-in of a template: those without one of their own."""
     names = running_instances(unit.machine, home) if home != unit.name else []
     others = [Unit(unit.machine, name) for name in names if name != unit.name]
@@ -176,14 +175,17 @@ def _held(units: Sequence[Unit], home: str, announce: Announce) -> Iterator[None
         yield
 
 
-def _refuse(found: Installed, home: str, *, force: bool) -> None:
-    if found.trial is not None:
-        raise UsageError(
-            f"{found.unit} has a drop-in on trial already",
-            hint=f"run: unit-tailor confirm {found.unit}, or: unit-tailor revert {found.unit}",
-        )
-    _refuse_hidden(found, home)
-    _refuse_edited(found, home, force=force)
+def refuse(units: Iterable[Unit], home: str, *, force: bool) -> None:
+    """Raise UsageError where ``apply`` must not replace what is installed for one of the units."""
+    for unit in units:
+        found = installed(unit)
+        if found.trial is not None:
+            raise UsageError(
+                f"{found.unit} has a drop-in on trial already",
+                hint=f"run: unit-tailor confirm {found.unit}, or: unit-tailor revert {found.unit}",
+            )
+        _refuse_hidden(found, home)
+        _refuse_edited(found, home, force=force)
 
 
 def _refuse_hidden(found: Installed, home: str) -> None:
@@ -327,7 +329,7 @@ def revert(
     home = home_of(unit, for_template=for_template)
     with _held([unit], home, announce):
         found = installed(unit)
-        files = _to_take_away(unit, found, home, force=force)
+        files = to_take_away(unit, found, home, force=force)
         afterwards = "restart" if _runs_or_failed(unit) else "stop"
         timer = found.pending.timer if found.pending else ""
         with guarded(unit, Duty.put_back(unit.name, afterwards, *files, timer=timer)) as whole:
@@ -345,7 +347,8 @@ def revert(
     return "its own settings" if left.general is None else "the drop-in of its template"
 
 
-def _to_take_away(unit: Unit, found: Installed, home: str, *, force: bool) -> list[str]:
+def to_take_away(unit: Unit, found: Installed, home: str, *, force: bool) -> list[str]:
+    """Return the files that ``revert`` removes, the drop-in first. Raises UsageError as it does."""
     kept = f"/run/systemd/system/{unit.name}.d/{OUR_DROP_IN}"
     if found.trial is not None:
         if not force:

@@ -17,7 +17,13 @@ from policy.replay import replay
 from policy.sandbox.denial import Denial
 from profiler import profile_file, twin
 from profiler.cli import run_command_line
-from profiler.documents import applied_document, hardening_document, recording_document, validation_document
+from profiler.documents import (
+    applied_document,
+    hardening_document,
+    planned_document,
+    recording_document,
+    validation_document,
+)
 from profiler.generation import generate
 from profiler.plan import plan_document
 from profiler.record import Recorded
@@ -150,6 +156,7 @@ def test_answers_about_services_are_as_documented(documented: dict[str, set[str]
         "validate": validation_document("a.service", relaxed, Path("a.conf")),
         "harden": hardening_document(recorded, (Path("a.profile"), Path("a.conf")), generated, replayed, relaxed),
         "--dry-run": plan_document(PLAN),
+        "apply and revert with --dry-run": planned_document("a.service", removes=["/etc/x"], restarts=["a.service"]),
         "apply": applied_document("a.service", Applied(pending=Pending("r", "t", 1.0, "a.service")), "/etc/x"),
     }
     for name, answer in answers.items():
@@ -169,7 +176,7 @@ def test_no_command_with_json_is_left_out(documented: dict[str, set[str]]) -> No
             for sub, one in inner.items()
             if any("--json" in parameter.opts for parameter in one.params)
         }
-    assert with_json == set(documented) - {"denial", "--dry-run"}
+    assert with_json == set(documented) - {"denial", "--dry-run", "apply and revert with --dry-run"}
 
 
 @pytest.mark.long

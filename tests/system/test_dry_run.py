@@ -1,4 +1,4 @@
-"""``record`` and ``harden`` with --dry-run: what would be done or refused is said, and nothing happens."""
+"""Commands with --dry-run: what would be done or refused is said, and nothing happens."""
 
 from __future__ import annotations
 
@@ -50,9 +50,25 @@ def test_on_a_host_nothing_is_touched() -> None:
 
         watched = try_out("record", "tailor-dry", "--attach", "-o", "/root/a.profile")
         assert "would start and stop nothing: tailor-dry.service runs on" in watched.stdout
+        machine.path("/root/a.conf").write_text("[Service]\nPrivateTmp=yes\n")
+        before = state(machine)
+        applied = json.loads(try_out("apply", "tailor-dry", "/root/a.conf", "--json").stdout)
+        assert applied["writes"] == "/etc/systemd/system/tailor-dry.service.d/zz-unit-tailor.conf"
+        assert applied["restarts"] == ["tailor-dry.service"]
+        reverted = try_out("revert", "tailor-dry")
+        assert (reverted.status, "has no drop-in" in reverted.stderr) == (2, True)
         in_the_system = try_out("harden", "systemd-journald", "-o", "/root/out")
         assert (in_the_system.status, "not safe" in in_the_system.stderr) == (1, True)
         assert state(machine) == before
+
+        installed = Path(applied["writes"])
+        machine.path(str(installed.parent)).mkdir()
+        machine.path(str(installed)).write_text("# not what we wrote\n")
+        machine.run(["systemctl", "daemon-reload"])
+        for words in (("apply", "tailor-dry", "/root/a.conf"), ("revert", "tailor-dry")):
+            assert try_out(*words).status == machine.run([str(COMMAND), *words], check=False).status == 2
+            assert json.loads(try_out(*words, "--force", "--json").stdout)["restarts"] == ["tailor-dry.service"]
+        assert machine.path(str(installed)).read_text() == "# not what we wrote\n"
 
 
 def state(machine: twin.Twin) -> tuple[str, list[str]]:
