@@ -61,6 +61,7 @@ class _Seen:
     lines: tuple[ExecLine, ...] | None = None
     can_reload: bool | None = None
     limits: tuple[str, ...] | None = None
+    in_session: bool = False
 
     def kinds(self, *wanted: str) -> str:
         found = dict.fromkeys(line.kind for line in self.lines or () if line.kind.startswith(wanted))
@@ -79,7 +80,7 @@ def plan_recording(request: Request, destination: Path) -> Plan:
     """Return what ``record`` would do. Raises what it raises before it boots, starts or changes anything."""
     packages = request.machine_choice.check()
     seen = _look_at(request, packages) if request.unit is not None else None
-    engine = _engine(request, packages)
+    engine = _engine(request, packages, seen)
     recording = _recording(request, seen, engine) if seen else Stage("run the command and record it", ())
     return _plan(request, packages, engine, (recording,), (destination,), seen=seen)
 
@@ -92,7 +93,7 @@ def plan_hardening(
     seen = _look_at(request, packages)
     read_host_facts(Host())  # a twin's systemd is this machine's
     cut = f"cut the drop-in at level {level} and replay the recording against it (exit 3 if that blocks anything)"
-    engine = _engine(request, packages)
+    engine = _engine(request, packages, seen)
     stages = [_recording(request, seen, engine), Stage(cut, ()), _validation(request, seen, engine, relax=relax)]
     stages += [_MINIMISATION] if minimise else []
     return _plan(request, packages, engine, tuple(stages), files, seen=seen)
@@ -142,9 +143,16 @@ def _place(request: Request, packages: tuple[str, ...]) -> Place:
     return Place(TWIN, f"{because}; it is gone afterwards", packages, hidden_places(request.workload))
 
 
-def _engine(request: Request, packages: tuple[str, ...]) -> _Chosen:
+def _engine(request: Request, packages: tuple[str, ...], seen: _Seen | None) -> _Chosen:
     said: list[str] = []
-    assignment = Assignment(Host(), Scope(), PhaseClock(), command=request.command, running=request.attach)
+    assignment = Assignment(
+        Host(),
+        Scope(),
+        PhaseClock(),
+        command=request.command,
+        running=request.attach,
+        in_session=seen is not None and seen.in_session,
+    )
     try:
         chosen = select(request.engine, assignment, said.append)
     except ToolError as error:
@@ -186,6 +194,7 @@ def _asked(request: Request, name: str) -> _Seen:
         unit.settings(properties).exec_lines,
         properties["CanReload"] == "yes",
         tuple(limit.name for limit in time_limits(unit)),
+        bool(properties["PAMName"]),
     )
 
 
@@ -193,7 +202,8 @@ def _read(name: str) -> _Seen:
     found = find_unit_files(Path("/"), name)
     found.check()
     lines = found.exec_lines
-    return _Seen(found.name, False, lines or None, found.can_reload if lines else None)
+    can_reload = found.can_reload if lines else None
+    return _Seen(found.name, False, lines or None, can_reload, in_session=found.in_session)
 
 
 def _recording(request: Request, seen: _Seen, engine: _Chosen) -> Stage:

@@ -54,8 +54,10 @@ SOURCES = {
     "priority": ("linux/resource.h", r"PRIO_(?:PROCESS|PGRP|USER)"),
     "secure": ("linux/securebits.h", r"SECBIT_\w+"),
     "ioctl": (
-        "asm-generic/ioctls.h linux/kd.h linux/vt.h linux/fs.h",
-        r"TIOC[A-Z]+|KD[A-Z]+|VT_[A-Z]+|FIBMAP|FI[A-Z]+",
+        "asm-generic/ioctls.h linux/kd.h linux/vt.h linux/fs.h scsi/sg.h linux/hdreg.h linux/nvme_ioctl.h"
+        " linux/dm-ioctl.h",
+        r"TIOC[A-Z]+|KD[A-Z]+|VT_[A-Z]+|FIBMAP|FI[A-Z]+|SG_IO|HDIO_DRIVE_[A-Z]+|NVME_IOCTL_[A-Z0-9_]+"
+        r"|DM_(?!IOCTL|DIR|DEFERRED|NAME|UUID|MAX|CONTROL|VERSION_|[A-Z_]*FLAG|UEVENT|[A-Z_]*CMD)[A-Z_]+",
     ),
     "inotify": ("linux/inotify.h", r"IN_DONT_FOLLOW|IN_ONLYDIR"),
     "fanotify": ("linux/fanotify.h", r"FAN_MARK_\w+"),

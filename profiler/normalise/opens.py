@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 
 from policy.behaviour import Access, CapabilityUsed, FileKind, Known, SpecialModeSet
@@ -20,10 +21,14 @@ _PRIVILEGED = {
     b"/dev/mem": (("CAP_SYS_RAWIO",), ""),
     b"/dev/kmem": (("CAP_SYS_RAWIO",), ""),
     b"/dev/port": (("CAP_SYS_RAWIO",), ""),
+    b"/dev/ppp": (("CAP_NET_ADMIN",), ""),
     b"/proc/kcore": (("CAP_SYS_RAWIO",), ""),
     b"/proc/kmsg": (("CAP_SYSLOG", "CAP_SYS_ADMIN"), ""),
     b"/dev/kmsg": (("CAP_SYSLOG", "CAP_SYS_ADMIN"), "kernel/dmesg_restrict"),
-}  # what opening them for reading needs besides their mode (drivers/char/mem.c, fs/proc, kernel/printk)
+}  # what opening them for reading needs besides their mode (drivers/char/mem.c, ppp_open, fs/proc, kernel/printk)
+
+_MODEL_REGISTERS = re.compile(rb"/dev/cpu/[0-9]+/msr")
+_OF_A_PROCESSOR = (("CAP_SYS_RAWIO",), "")  # msr_open in arch/x86/kernel/msr.c
 
 _KERNEL_LOG = b"/proc/kmsg"
 # systemd-nspawn mounts a pipe over it that everybody may open; a real machine and a fresh /proc want CAP_SYSLOG.
@@ -137,7 +142,7 @@ def _truncating(sighting: Sighting, place: Resolved, flags: frozenset[str]) -> N
 
 def _privileged_files(sighting: Sighting, place: Resolved, flags: frozenset[str]) -> None:
     _contained_kernel_log(sighting, place)
-    special = _PRIVILEGED.get(place.real)
+    special = _PRIVILEGED.get(place.real) or (_OF_A_PROCESSOR if _MODEL_REGISTERS.fullmatch(place.real) else None)
     writing = bool(flags & {"O_WRONLY", "O_RDWR"})
     if special is not None and not (special[1] and "O_WRONLY" in flags):
         names, setting = special

@@ -72,6 +72,14 @@ _IOCTLS: dict[str, tuple[str, ...]] = {
     "RNDADDTOENTCNT": ("CAP_SYS_ADMIN",),
     "RNDADDENTROPY": ("CAP_SYS_ADMIN",),
 }
+# Commands for disks. Each capability is asked for, also where a command would be let through without
+# (scsi_cmd_allowed, ata_sas_scsi_ioctl, nvme_cmd_allowed, ctl_ioctl of the device mapper).
+_DISK_IOCTLS: dict[str, tuple[str, ...]] = {
+    "SG_IO": ("CAP_SYS_RAWIO",),
+    "HDIO_DRIVE_": ("CAP_SYS_ADMIN", "CAP_SYS_RAWIO"),
+    "NVME_IOCTL_": ("CAP_SYS_ADMIN",),
+    "DM_": ("CAP_SYS_ADMIN",),
+}
 _SHOWN_IOCTLS = ("SIOC", "RTC_", "TUN", "LOOP_", "BLK", "RND", "TIOCSTI", "TIOCCONS", "TIOCLINUX", "FIFREEZE", "FITRIM")
 _TRACING = {"BPF_PROG_TYPE_KPROBE", "BPF_PROG_TYPE_TRACEPOINT", "BPF_PROG_TYPE_PERF_EVENT", "BPF_PROG_TYPE_TRACING"} | {
     "BPF_PROG_TYPE_RAW_TRACEPOINT",
@@ -93,7 +101,10 @@ def _ioctl(sighting: Sighting) -> None:
         sighting.needs("CAP_NET_ADMIN", f"ioctl({request})")
     elif request in _IOCTLS:
         sighting.needs_one(_IOCTLS[request], f"ioctl({request})")
-    elif request in {"FS_IOC_SETFLAGS", "FS_IOC32_SETFLAGS", "FS_IOC_FSSETXATTR"}:
+    for name, capabilities in _DISK_IOCTLS.items():
+        for capability in capabilities if request.startswith(name) else ():
+            sighting.needs(capability, f"ioctl({request})")
+    if request in {"FS_IOC_SETFLAGS", "FS_IOC32_SETFLAGS", "FS_IOC_FSSETXATTR"}:
         _inode_flags(sighting)
 
 

@@ -49,8 +49,16 @@ class UnitFiles:
     @property
     def can_reload(self) -> bool:
         """Whether systemd would reload it: with ExecReload=, or of a type that reloads by itself."""
-        types = [one.value.strip() for one in self.assignments if (one.section, one.name) == ("Service", "Type")]
-        return "ExecReload" in {line.kind for line in self.exec_lines} or types[-1:] == ["notify-reload"]
+        return "ExecReload" in {line.kind for line in self.exec_lines} or self._last("Type") == "notify-reload"
+
+    @property
+    def in_session(self) -> bool:
+        """Whether PAM opens a session for its processes (PAMName=)."""
+        return self._last("PAMName") != ""
+
+    def _last(self, name: str) -> str:
+        values = [one.value.strip() for one in self.assignments if (one.section, one.name) == ("Service", name)]
+        return values[-1] if values else ""
 
     def check(self) -> None:
         """Raise ToolError where a recording in a twin would refuse the unit."""

@@ -48,6 +48,10 @@ def test_on_a_host_nothing_is_touched() -> None:
         assert validation["changes"][0]["what"].endswith("/tailor-dry.service.d/zzz-unit-tailor-test.conf")
         assert plan["files"] == ["/root/out/tailor-dry.profile", "/root/out/tailor-dry.conf"]
 
+        machine.run(["sed", "-i", "/^WatchdogSec=/s/^/PAMName=login\\n/", "/etc/systemd/system/tailor-dry.service"])
+        machine.run(["systemctl", "daemon-reload"])
+        assert json.loads(try_out("record", "tailor-dry", "-o", "/root/a.profile", "--json").stdout)["engine"] != "ebpf"
+
         watched = try_out("record", "tailor-dry", "--attach", "-o", "/root/a.profile")
         assert "would start and stop nothing: tailor-dry.service runs on" in watched.stdout
         machine.path("/root/a.conf").write_text("[Service]\nPrivateTmp=yes\n")
@@ -80,9 +84,9 @@ def state(machine: twin.Twin) -> tuple[str, list[str]]:
 def test_in_a_twin_nothing_is_booted(tmp_path: Path) -> None:
     require_twin()
     before = {one.name for one in twin.present()}
-    told = unit_tailor("harden", "systemd-timesyncd", "--twin", "-o", "new/place", "--dry-run", cwd=tmp_path)
-    there = Path("/lib/systemd/system/systemd-timesyncd.service").exists()
-    require(there, "systemd-timesyncd is not installed, any unit that is would do")
+    told = unit_tailor("harden", "systemd-hostnamed", "--twin", "-o", "new/place", "--dry-run", cwd=tmp_path)
+    there = Path("/lib/systemd/system/systemd-hostnamed.service").exists()
+    require(there, "systemd-hostnamed is not installed, any unit that is would do")
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("would work on a twin of this machine: asked for with --twin")
     assert told.stdout.endswith("nothing was done\n")

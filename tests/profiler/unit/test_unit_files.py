@@ -37,6 +37,7 @@ def test_an_instance_is_read_as_systemd_reads_it(fresh_twin: Twin) -> None:
     assert list(found.paths) == unit.files()
     assert found.exec_lines == unit.settings().exec_lines
     assert found.can_reload == (unit.properties()["CanReload"] == "yes")
+    assert found.in_session == bool(unit.properties()["PAMName"])
     refusals = []
     for check in (found.check, unit.check_may_restart):
         with pytest.raises(ToolError) as caught:
