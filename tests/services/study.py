@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
 
 from policy.decide import decide
@@ -17,8 +18,13 @@ from profiler.validate.trial import on_trial
 from tests.services.fixture import Needs, Service
 from tests.services.strict_values import relaxed
 
+_GLIBC = [int(part) for part in platform.libc_ver()[1].split(".") if part.isdigit()]
+
 GRANTED_TO_ALL = frozenset({"AF_UNIX"})
 """What every drop-in of the level standard allows on purpose: syslog, readiness messages, D-Bus, name services."""
+
+_NEEDED_BY_ALLOCATION = frozenset({"ProcSubset"} if _GLIBC >= [2, 41] else ())
+"""malloc(3) of newer C libraries reads /proc/sys/vm/overcommit_memory, and so does every service."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,13 @@ class Studied:
     def differences(self, needs: Needs) -> list[str]:
         """Return in words where the drop-in differs from what is needed: capabilities, families and directives.
 
-        ``GRANTED_TO_ALL`` counts as needed if it is given.
+        ``GRANTED_TO_ALL`` counts as needed if it is given, and so does what the C library needs by itself.
         """
         found = []
+        granted = GRANTED_TO_ALL | _NEEDED_BY_ALLOCATION
         for what in ("capabilities", "families", "relaxed"):
             ours, theirs = getattr(self.generated, what), getattr(needs, what)
-            found += [f"{what}: {name} given, not needed" for name in sorted(ours - theirs - GRANTED_TO_ALL)]
+            found += [f"{what}: {name} given, not needed" for name in sorted(ours - theirs - granted)]
             found += [f"{what}: {name} needed, not given" for name in sorted(theirs - ours)]
         return found
 
