@@ -175,6 +175,16 @@ class Normaliser:
             process.leader, process.parent = status.leader, status.parent
             process.credentials = status.credentials
             process.directories = Directories(status.current_directory, umask=status.umask)
+        elif self._scope.is_command and os.geteuid() != 0:
+            self._inherit(process, os.getpid())
+
+    def _inherit(self, process: Process, starter: int) -> None:
+        # A command that is gone already was what we are. Without privileges only this machine's can be recorded; where
+        # it may be a twin's, everything is root's, as a process is without this.
+        status = self._objects.process(starter)
+        if status is not None:
+            process.credentials = status.credentials
+            process.directories = Directories(status.current_directory, umask=status.umask)
 
     def _wait(self, event: RawEvent) -> None:
         # A child runs before its parent's fork returns, with vfork always. Its events wait for its place in the tree.
