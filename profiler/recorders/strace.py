@@ -77,6 +77,7 @@ class StraceRecorder:
         self._closing = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self._threads: list[threading.Thread] = []
+        self._streams: list[IO[bytes]] = []
         self._complaints: list[str] = []
         self._failure: BaseException | None = None
         self._detaching = False
@@ -178,6 +179,7 @@ class StraceRecorder:
             time.sleep(0.01)
 
     def _read_in_thread(self, stream: IO[bytes], target: Callable[[IO[bytes]], None]) -> None:
+        self._streams.append(stream)
         thread = threading.Thread(target=target, args=(stream,), name=f"strace {target.__name__}", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -244,6 +246,9 @@ class StraceRecorder:
             self.losses.add(STRACE_ENDED, f"status {self._process.returncode}")  # by somebody else, just before
 
     def _drain(self) -> None:
+        for stream in self._streams:
+            strace_process.hurry(stream)
+        self._streams.clear()
         for thread in self._threads:
             thread.join(_DRAIN_SECONDS)
             if thread.is_alive():

@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -49,13 +49,25 @@ class _Gathering(io.FileIO):
 
     _wait = 0.0
 
+    def __init__(self, reading: int) -> None:
+        super().__init__(reading)
+        self.hurry = threading.Event()
+        """Set when nothing more will be written, so that there is nothing to wait for."""
+
     def readinto(self, buffer: Any) -> int | None:
         """Read what there is, after a short wait if there was little the last time."""
         if self._wait:
-            time.sleep(self._wait)
+            self.hurry.wait(self._wait)
         count: int | None = super().readinto(buffer)
         self._wait = next((seconds for most, seconds in _WAITS if (count or 0) <= most), 0.0)
         return count
+
+
+def hurry(stream: IO[bytes]) -> None:
+    """Have what is left of a trace read at once: strace has ended."""
+    raw = getattr(stream, "raw", None)
+    if isinstance(raw, _Gathering):
+        raw.hurry.set()
 
 
 def attach(machine: Machine, pids: Sequence[int]) -> tuple[subprocess.Popen[bytes], IO[bytes]]:

@@ -26,13 +26,13 @@ NAME = "strace: recording, reading, memory"
 ROOT = Path(__file__).resolve().parents[2]
 TRACE = ROOT / "fixtures" / "traces" / "nginx-strace-6.1.trace.gz"
 ROUNDS = 5
-TURNS = 30
+TURNS = 24
 """How often each way of recording the loop is measured, in short turns. strace and the loop either share a processor or
 wake each other on two, which makes a factor of two and is the scheduler's choice; so the ratio is the median over many
 turns, in each of which the ways are neighbours and come in another order."""
 
-BUSY = "i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); : < /etc/hostname; [ -e /nonexistent ]; cd /; done"
-FEWEST_EVENTS = 30_000
+BUSY = "i=0; while [ $i -lt 6000 ]; do i=$((i + 1)); : < /etc/hostname; [ -e /nonexistent ]; cd /; done"
+FEWEST_EVENTS = 60_000
 LINES = (100_000, 1_000_000, 10_000_000)
 
 MEMORY = """
