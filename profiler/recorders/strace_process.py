@@ -29,9 +29,9 @@ from profiler.recorders import strace_command
 PIPE_BYTES = 1 << 20
 """The size of the pipe and of one reading: the most that a pipe holds without privileges (proc(5), pipe-max-size)."""
 
-# Bytes, and the seconds that the reader waits after a reading that was smaller. After a few lines it is soon back, to
-# look at what the service uses while it is there; in a storm of calls it wakes up less often.
-_WAITS = ((1 << 12, 0.002), (1 << 15, 0.008))
+# Bytes, and the seconds that the reader waits after a reading that was smaller, for a pipe of PIPE_BYTES. After a few
+# lines it is soon back, to look at what the service uses while it is there; in a storm of calls it wakes up less often.
+_WAITS = ((1 << 12, 0.002), (1 << 14, 0.008), (1 << 18, 0.02))
 
 # Asked to end, strace waits for each process to stop, and for ever for one inside vfork() whose child it holds itself.
 # Killed after this time it is as good: the kernel lets all of them go.
@@ -51,6 +51,8 @@ class _Gathering(io.FileIO):
 
     def __init__(self, reading: int) -> None:
         super().__init__(reading)
+        # A pipe that could not be made large fills up sooner.
+        self._share = min(1.0, fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) / PIPE_BYTES)
         self.hurry = threading.Event()
         """Set when nothing more will be written, so that there is nothing to wait for."""
 
@@ -59,7 +61,8 @@ class _Gathering(io.FileIO):
         if self._wait:
             self.hurry.wait(self._wait)
         count: int | None = super().readinto(buffer)
-        self._wait = next((seconds for most, seconds in _WAITS if (count or 0) <= most), 0.0)
+        share = self._share
+        self._wait = next((seconds * share for most, seconds in _WAITS if (count or 0) <= most * share), 0.0)
         return count
 
 
