@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from profiler import progress
@@ -12,8 +14,8 @@ from profiler.machine_choice import require_running_systemd
 from profiler.options import JsonStyle, dry_run_option, json_option, quiet_option, template_option
 from profiler.unit.unit import Unit
 from profiler.unit_argument import unit_argument
-from profiler.validate.installed import installed, running_instances, waiting_with
-from profiler.validate.transaction import home_of, revert, to_take_away
+from profiler.validate.installed import installed, waiting_with
+from profiler.validate.transaction import home_of, other_instances, revert, to_take_away
 
 
 @click.command("revert")
@@ -34,29 +36,25 @@ def command(unit: str, force: bool, for_template: bool, dry_run: bool, json_styl
     """
     require_running_systemd()
     study = Unit.load(Host(), unit)
+    together = waiting_with(study)
     if dry_run:
-        files = to_take_away(study, installed(study), home_of(study, for_template=for_template), force=force)
-        line = f"would remove {files[0]} and restart {study.name}; nothing was changed"
-        show(json_style, planned_document(study.name, removes=files, restarts=[study.name]), [line])
+        _foretell([study, *together], home_of(study, for_template=for_template), force=force, style=json_style)
         return
     with progress.step(f"reverting {study.name}") as step:
-        together = _on_trial_together(study)
         words = revert(study, force=force, for_template=for_template, announce=step.detail)
         for other in together:
             revert(other, force=force, announce=step.detail)
-    others = _under_it_still(study) if for_template and not together else []
     show(json_style, document(unit=study.name, now=words), [f"{study.name} has {words} again"])
+    others = other_instances(study, home_of(study, for_template=True)) if for_template and not together else []
     if others:
-        progress.note(f"until they are restarted, these are under it as before: {' '.join(others)}")
+        names = " ".join(other.name for other in others)
+        progress.note(f"until they are restarted, these are under it as before: {names}")
 
 
-def _on_trial_together(study: Unit) -> list[Unit]:
-    """Return the other instances for which the same drop-in of a template is on trial."""
-    pending = installed(study).pending
-    return [Unit(study.machine, name) for name in waiting_with(study, pending.home)] if pending else []
-
-
-def _under_it_still(study: Unit) -> list[str]:
-    names = running_instances(study.machine, home_of(study, for_template=True))
-    others = [Unit(study.machine, name) for name in names if name != study.name]
-    return [other.name for other in others if installed(other).permanent is None]
+def _foretell(units: Sequence[Unit], home: str, *, force: bool, style: JsonStyle) -> None:
+    files = [to_take_away(unit, installed(unit), home, force=force) for unit in units]
+    names = [unit.name for unit in units]
+    removed = ", ".join(drop_in for drop_in, *_ in files)
+    line = f"would remove {removed} and restart {', '.join(names)}; nothing was changed"
+    everything = [path for some in files for path in some]
+    show(style, planned_document(names[0], removes=everything, restarts=names), [line])

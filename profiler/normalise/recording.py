@@ -176,12 +176,12 @@ class Normaliser:
             process.credentials = status.credentials
             process.directories = Directories(status.current_directory, umask=status.umask)
         elif self._scope.is_command and os.geteuid() != 0:
-            self._inherit(process, os.getpid())
+            self._inherit(process)
 
-    def _inherit(self, process: Process, starter: int) -> None:
+    def _inherit(self, process: Process) -> None:
         # A command that is gone already was what we are. Without privileges only this machine's can be recorded; where
         # it may be a twin's, everything is root's, as a process is without this.
-        status = self._objects.process(starter)
+        status = self._objects.process(os.getpid())
         if status is not None:
             process.credentials = status.credentials
             process.directories = Directories(status.current_directory, umask=status.umask)

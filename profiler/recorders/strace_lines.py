@@ -60,8 +60,8 @@ _UNFINISHED = b" <unfinished ...>"  # in front of ") = ?" when a process died, o
 _UNKNOWN_NAME = b"???"  # the process was gone before the tracer could read which call it was entering
 _FORKS = (b"clone", b"clone3", b"fork", b"vfork")
 
-# Services repeat themselves to the byte. How many calls are known by their text, and how long a text may be: at most
-# 4 MB, whatever a service does.
+# Services repeat themselves to the byte. How many calls are known by their text, and how long a text may be: memory
+# stays flat whatever a service does.
 _KNOWN_CALLS = 4096
 _KNOWN_BYTES = 1024
 

@@ -119,13 +119,18 @@ def _pending(machine: Machine, unit: str) -> Pending | None:
     return None
 
 
-def waiting_with(unit: Unit, home: str) -> list[str]:
-    """Return the other units that wait for the confirmation of the same drop-in for all instances of a template."""
-    directory = unit.machine.path(STATE)
-    names = {path.name.partition(".pending-")[0] for path in directory.glob("*.pending-*")}
-    others = sorted(name for name in names - {unit.name} if home != unit.name and template_of(name) == home)
+def waiting_with(unit: Unit) -> list[Unit]:
+    """Return the other units that wait for the confirmation of the same drop-in, one for all instances of a template.
+
+    Raises ToolError as ``installed``.
+    """
+    own = _pending(unit.machine, unit.name)
+    if own is None or own.home == unit.name:
+        return []
+    names = {path.name.partition(".pending-")[0] for path in unit.machine.path(STATE).glob("*.pending-*")}
+    others = sorted(name for name in names - {unit.name} if template_of(name) == own.home)
     found = {name: _pending(unit.machine, name) for name in others}
-    return [name for name, pending in found.items() if pending is not None and pending.home == home]
+    return [Unit(unit.machine, name) for name, one in found.items() if one is not None and one.home == own.home]
 
 
 def pending_path(unit: str, token: str) -> str:

@@ -264,7 +264,7 @@ def confirm(unit: Unit, *, force: bool = False, announce: Announce = lambda _tex
     """
     waiting = installed(unit).pending
     home = waiting.home if waiting else unit.name
-    units = [unit, *(Unit(unit.machine, name) for name in waiting_with(unit, home))]
+    units = [unit, *waiting_with(unit)]
     with _held(units, home, announce):
         for one in units:
             _check_confirmable(one, installed(one), home, force=force)

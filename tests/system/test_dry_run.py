@@ -74,6 +74,17 @@ def test_on_a_host_nothing_is_touched() -> None:
             assert json.loads(try_out(*words, "--force", "--json").stdout)["restarts"] == ["tailor-dry.service"]
         assert machine.path(str(installed)).read_text() == "# not what we wrote\n"
 
+        machine.path("/etc/systemd/system/tailor-many@.service").write_text(UNIT)
+        both = ["tailor-many@a.service", "tailor-many@b.service"]
+        machine.run(["systemctl", "daemon-reload"])
+        machine.run(["systemctl", "start", *both])
+        many = ("tailor-many@a", "/root/a.conf", "--template", "--confirm-within", "5min")
+        assert json.loads(try_out("apply", *many, "--json").stdout)["restarts"] == both
+        machine.run([str(COMMAND), "apply", *many])
+        told = json.loads(try_out("revert", "tailor-many@b", "--json").stdout)
+        assert sorted(told["restarts"]) == both
+        assert [any(name in path for path in told["removes"]) for name in both] == [True, True]
+
 
 def state(machine: twin.Twin) -> tuple[str, list[str]]:
     shown = machine.run(["systemctl", "show", "-pInvocationID,MainPID,DropInPaths,NRestarts", "tailor-dry"]).stdout

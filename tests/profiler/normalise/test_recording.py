@@ -9,11 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from policy.behaviour import UNKNOWN, Access, CapabilityUsed, Fact, PathUse, Phase, SocketOpened, SystemCall
+from policy.behaviour import (
+    UNKNOWN,
+    Access,
+    CapabilityUsed,
+    Fact,
+    PathUse,
+    Phase,
+    PrivilegeGained,
+    SocketOpened,
+    SystemCall,
+)
 from policy.unit_settings import ExecLine
 from profiler.normalise.attribution import Scope
 from profiler.normalise.baseline import Baseline
-from profiler.normalise.credentials import Credentials
+from profiler.normalise.credentials import Credentials, Ids
 from profiler.normalise.objects import ObjectStatus, ProcessStatus
 from profiler.normalise.recording import NEEDED_CALLS, Normaliser
 from profiler.recorders.base import Descriptor, ProcessEnded, RawCall, RawEvent, Struct, Symbol, ThreadSuperseded
@@ -373,3 +383,14 @@ def test_a_thread_whose_process_ended_while_it_was_made_belongs_to_it() -> None:
 
     assert target.losses.counts == {}
     assert "/srv/made" in paths(target)
+
+
+@pytest.mark.parametrize(("user", "gains"), [(1000, True), (0, False)])
+def test_a_command_that_is_gone_was_what_we_are(monkeypatch: pytest.MonkeyPatch, user: int, gains: bool) -> None:
+    """Without privileges nothing but this machine's own can be recorded; all else is root's, who gains nothing."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    ours = ProcessStatus(os.getpid(), 1, Credentials(Ids.same(user), Ids.same(user)), current_directory=b"/srv")
+    program = {b"/srv/su": ObjectStatus(stat.S_IFREG | 0o4755, 0, 0)}
+    trace, target = Trace(), Normaliser(Scope(), BareMachine(program, processes={os.getpid(): ours}), started=1.0)
+    feed(target, trace.call(7, "execve", b"/srv/su", (b"su",), ()))
+    assert any(isinstance(fact.behaviour, PrivilegeGained) for fact in target.facts()) is gains

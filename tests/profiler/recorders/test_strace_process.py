@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ import psutil
 import pytest
 
 from profiler.machine import Host
-from profiler.recorders import strace_command
+from profiler.recorders import strace_command, strace_process
 from profiler.recorders.base import RawCall, RawEvent
 from profiler.recorders.strace import STRACE_ENDED, StraceRecorder
 from tests.profiler.recorders.process_tree import BUSY, LIVES_IN_VFORK, process_tree
@@ -199,3 +202,17 @@ def test_in_a_twin_a_unit_is_recorded_from_its_first_instruction(twin_with: Twin
     assert b"/etc/hostname" in opened
     parent = next(call for call in calls(events, "clone", "clone3", "vfork", "fork") if call.result == execve.pid)
     assert parent.pid == 1
+
+
+@pytest.mark.parametrize("share", [1, 16])
+def test_a_small_pipe_is_waited_for_less(share: int) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, strace_process.PIPE_BYTES // share)
+    waits = []
+    with io.BufferedReader(pipe := strace_process._Gathering(reading), strace_process.PIPE_BYTES) as stream:
+        for size in (1 << 8, 1 << 13, 1 << 15):
+            os.write(writing, bytes(size))
+            assert len(stream.read1()) == size
+            waits.append(pipe._wait * share)
+    os.close(writing)
+    assert waits == ([0.002, 0.008, 0.02] if share == 1 else [0.002, 0.02, 0])
